@@ -1,0 +1,49 @@
+# Two commands are enough: `make serve` and `make test`. Both set themselves up with plain pip.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+ARGS   ?=
+
+.PHONY: serve test ask lint bench browser clean
+
+serve: $(VENV)/core
+	$(BIN)/qizhen serve --open $(ARGS)
+
+ask: $(VENV)/core
+	@test -d var/index/releases || $(BIN)/qizhen index build
+	@$(BIN)/qizhen ask "$(Q)" $(ARGS)
+
+test: lint browser
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/all
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/all
+	$(BIN)/python tests/benchmarks/answers.py $(ARGS)
+	$(BIN)/python tests/benchmarks/search_quality.py $(ARGS)
+
+# The browser tests need Debian's chromium and a Chinese font.
+browser:
+	@if command -v chromium >/dev/null && fc-list 2>/dev/null | grep -qi cjk; then :; \
+	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-cjk fontconfig >/dev/null; \
+	else echo "浏览器测试需要 chromium 和中文字体，请先安装：sudo apt-get install chromium fonts-noto-cjk fontconfig" >&2; fi
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/core: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/all: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e ".[llm,finetune,documents,postgres,dev]"
+	@touch $@ $(VENV)/core
+
+clean:
+	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,80 @@
+"""The JSON that scripts and the HTTP interface rely on; the only place where answers become dictionaries."""
+
+from dataclasses import asdict
+from typing import Any
+
+from app.answering import Answer, Candidate
+from app.citations import Citation
+from app.drug_card import DrugCard
+from indexer.search import Hit
+
+
+def answer_json(answer: Answer, question_id: str = "") -> dict[str, Any]:
+    """An answer as DESIGN section 7 has it."""
+    return {
+        "id": question_id,
+        "question": answer.question,
+        "status": answer.status,
+        "sentences": [{"text": s.text, "citations": list(s.citations)} for s in answer.sentences],
+        "citations": [citation_json(citation) for citation in answer.citations],
+        "notices": list(answer.notices),
+        "candidates": [candidate_json(candidate) for candidate in answer.candidates],
+        "release": answer.release,
+        "generator": answer.generator,
+        "milliseconds": answer.milliseconds,
+    }
+
+
+def citation_json(citation: Citation) -> dict[str, Any]:
+    """A citation with its quote and its document's source."""
+    unit = citation.unit
+    return {
+        "number": citation.number,
+        "document": unit.document.id,
+        "title": unit.document.title,
+        "section": unit.section.title,
+        "start": unit.start,
+        "end": unit.end,
+        "quote": citation.quote,
+        "source": asdict(unit.document.source),
+    }
+
+
+def candidate_json(candidate: Candidate) -> dict[str, str]:
+    """A document offered for choice."""
+    return asdict(candidate)
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """A passage that was found."""
+    return {
+        "document": hit.document.id,
+        "title": hit.document.title,
+        "section": hit.section,
+        "start": hit.start,
+        "end": hit.end,
+        "text": hit.text,
+        "score": round(hit.score, 6),
+        "similarity": round(hit.similarity, 6),
+    }
+
+
+def card_json(card: DrugCard) -> dict[str, Any]:
+    """A drug card."""
+    return {
+        "status": card.status,
+        "document": card.document.id if card.document else "",
+        "title": card.document.title if card.document else "",
+        "sections": [
+            {
+                "title": section.title,
+                "document": document.id,
+                "start": section.start,
+                "end": section.end,
+                "text": document.body(section),
+                "source": asdict(document.source),
+            }
+            for document, section in card.sections
+        ],
+        "candidates": [candidate_json(candidate) for candidate in card.candidates],
+    }

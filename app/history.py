@@ -1,0 +1,111 @@
+"""Conversations kept in SQLite, through Chainlit's SQLAlchemy layer with what that gets wrong there put right."""
+
+import json
+import sqlite3
+import uuid
+from pathlib import Path
+from typing import Any
+
+from chainlit.data.sql_alchemy import SQLAlchemyDataLayer
+from chainlit.data.utils import queue_until_user_message
+from chainlit.element import CustomElement, Element
+from chainlit.types import PageInfo, PaginatedResponse, Pagination, ThreadDict, ThreadFilter
+
+# Chainlit ships no schema; a column it writes and does not find loses the row silently, so test_history.py round-trips each kind.
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE IF NOT EXISTS users (
+    "id" TEXT PRIMARY KEY, "identifier" TEXT NOT NULL UNIQUE, "metadata" TEXT NOT NULL, "createdAt" TEXT);
+CREATE TABLE IF NOT EXISTS threads (
+    "id" TEXT PRIMARY KEY, "createdAt" TEXT, "name" TEXT, "userId" TEXT REFERENCES users ("id") ON DELETE CASCADE,
+    "userIdentifier" TEXT, "tags" TEXT, "metadata" TEXT);
+CREATE TABLE IF NOT EXISTS steps (
+    "id" TEXT PRIMARY KEY, "name" TEXT NOT NULL, "type" TEXT NOT NULL,
+    "threadId" TEXT NOT NULL REFERENCES threads ("id") ON DELETE CASCADE, "parentId" TEXT, "streaming" BOOLEAN NOT NULL,
+    "waitForAnswer" BOOLEAN, "isError" BOOLEAN, "metadata" TEXT, "tags" TEXT, "input" TEXT, "output" TEXT, "createdAt" TEXT,
+    "command" TEXT, "modes" TEXT, "start" TEXT, "end" TEXT, "generation" TEXT, "showInput" TEXT, "language" TEXT,
+    "indent" INTEGER, "defaultOpen" BOOLEAN, "autoCollapse" BOOLEAN, "icon" TEXT, "feedback" TEXT);
+CREATE TABLE IF NOT EXISTS elements (
+    "id" TEXT PRIMARY KEY, "threadId" TEXT REFERENCES threads ("id") ON DELETE CASCADE, "type" TEXT, "url" TEXT,
+    "chainlitKey" TEXT, "name" TEXT NOT NULL, "display" TEXT, "objectKey" TEXT, "size" TEXT, "page" INTEGER, "language" TEXT,
+    "forId" TEXT, "mime" TEXT, "props" TEXT DEFAULT '{}', "autoPlay" BOOLEAN, "playerConfig" TEXT);
+CREATE TABLE IF NOT EXISTS feedbacks (
+    "id" TEXT PRIMARY KEY, "forId" TEXT NOT NULL, "threadId" TEXT, "value" INTEGER NOT NULL, "comment" TEXT);
+CREATE INDEX IF NOT EXISTS steps_by_thread ON steps ("threadId");
+CREATE INDEX IF NOT EXISTS elements_by_thread ON elements ("threadId");
+CREATE INDEX IF NOT EXISTS feedbacks_by_step ON feedbacks ("forId");
+CREATE INDEX IF NOT EXISTS threads_by_user ON threads ("userId");
+"""
+_JSON_COLUMNS = ("metadata", "tags", "generation", "props")
+
+
+class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
+    """Threads, steps, elements and feedback in one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path)
+        connection.executescript(_SCHEMA)
+        connection.close()
+        super().__init__(conninfo=f"sqlite+aiosqlite:///{path}")
+
+    async def execute_sql(self, query: str, parameters: dict[str, Any]) -> Any:
+        """Lists and dictionaries go in as JSON text, which is all that SQLite holds."""
+        plain = {k: json.dumps(v, ensure_ascii=False) if isinstance(v, list | dict) else v for k, v in parameters.items()}
+        return await super().execute_sql(query, plain)
+
+    async def update_thread(self, thread_id: str, *arguments: Any, **keywords: Any) -> None:
+        """Thread ids come from the browser and are pasted into SQL by the parent class: only UUIDs pass."""
+        uuid.UUID(str(thread_id))
+        await super().update_thread(thread_id, *arguments, **keywords)
+
+    async def get_all_user_threads(self, *arguments: Any, **keywords: Any) -> Any:
+        """As the parent's, with JSON text read back."""
+        threads = await super().get_all_user_threads(*arguments, **keywords)
+        for thread in threads or []:
+            for row in (thread, *thread["steps"], *thread["elements"]):
+                for column in _JSON_COLUMNS:
+                    if isinstance(row.get(column), str):
+                        row[column] = json.loads(row[column] or "null")
+        return threads
+
+    @queue_until_user_message()
+    async def create_element(self, element: Element) -> None:
+        """Keep what our own elements show; they are values only, so no blob store is needed."""
+        if not isinstance(element, CustomElement) or not element.for_id:
+            return
+        row = {
+            "id": element.id,
+            "threadId": element.thread_id,
+            "type": element.type,
+            "name": element.name,
+            "display": element.display,
+            "forId": element.for_id,
+            "mime": element.mime,
+            "props": element.props,
+        }
+        columns, values = ", ".join(f'"{name}"' for name in row), ", ".join(f":{name}" for name in row)
+        await self.execute_sql(f"INSERT OR REPLACE INTO elements ({columns}) VALUES ({values})", row)
+
+    async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> PaginatedResponse[ThreadDict]:
+        """The sidebar's list: thread rows only. The parent loads every step of every thread for it."""
+        query = (
+            'SELECT t."id", t."createdAt", t."name", t."userId", t."userIdentifier", t."metadata", t."tags", '
+            '(SELECT MAX(s."createdAt") FROM steps s WHERE s."threadId" = t."id") AS latest '
+            'FROM threads t WHERE t."userId" = :user'
+        )
+        offset = int(pagination.cursor or 0)
+        values: dict[str, Any] = {"user": filters.userId, "limit": pagination.first + 1, "offset": offset}
+        if filters.search:
+            query += ' AND (t."name" LIKE :like OR EXISTS (SELECT 1 FROM steps s WHERE s."threadId" = t."id" AND s."output" LIKE :like))'
+            values["like"] = f"%{filters.search}%"
+        rows = await self.execute_sql(query + " ORDER BY latest DESC, t.id LIMIT :limit OFFSET :offset", values) or []
+        shown = rows[: pagination.first]
+        page = PageInfo(hasNextPage=len(rows) > len(shown), startCursor=str(offset), endCursor=str(offset + len(shown)))
+        return PaginatedResponse(data=[_thread(row) for row in shown], pageInfo=page)
+
+
+def _thread(row: dict[str, Any]) -> ThreadDict:
+    kept = {name: row[name] for name in ("id", "createdAt", "name", "userId", "userIdentifier")}
+    opened = {"tags": json.loads(row["tags"] or "[]"), "metadata": json.loads(row["metadata"] or "{}")}
+    return ThreadDict(**kept, **opened, steps=[], elements=[])

@@ -1,0 +1,105 @@
+"""Answers laid out for people: grouped by source, as Markdown for the chat, as values for its elements. The chat's wording is here."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from app.answering import Answer, Sentence
+from app.citations import Unit
+from app.safety import EMERGENCY
+from indexer.documents import Document, Section
+from indexer.release import Release
+
+ASSISTANT = "qizhen"  # names the picture in public/avatars; Chainlit takes only ASCII there
+STARTERS = (
+    ("适应症", "非布司他能治疗什么病？"),
+    ("儿童用量", "布洛芬儿童怎么用？"),
+    ("两药合用", "阿司匹林和华法林能一起用吗？"),
+    ("疾病表现", "2型糖尿病的临床表现有哪些？"),
+)
+FAILED = "没有答成：程序出错，您的问题没有丢失，可以再发一次。记录编号 {number}。"
+SOURCE_GONE = "这条引用所在的版本已不在本机，无法打开原文。"
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Sentences in a row from one section of one document."""
+
+    title: str
+    section: str
+    sentences: tuple[Sentence, ...]
+
+
+def groups(answer: Answer) -> list[Group]:
+    """The answer's sentences by document and section, in order."""
+
+    def place(sentence: Sentence) -> tuple[str, str]:
+        unit = answer.citations[sentence.citations[0] - 1].unit
+        return unit.document.title, unit.section.title
+
+    return [Group(*key, tuple(sentences)) for key, sentences in groupby(answer.sentences, key=place)]
+
+
+def message_pieces(answer: Answer) -> Iterator[str]:
+    """The message in Markdown, a sentence at a time; joined they are the whole of it."""
+    notices = list(answer.notices)
+    if EMERGENCY in notices:
+        notices.remove(EMERGENCY)
+        yield f"> **{EMERGENCY}**\n\n"
+    for group in groups(answer):
+        yield f"**{escape(f'{group.title} · {group.section}')}**\n\n"
+        bullet = "- " if len(group.sentences) > 1 else ""
+        for sentence in group.sentences:
+            marks = "".join(f" [\\[{number}\\]](#cite-{number})" for number in sentence.citations)
+            yield f"{bullet}{escape(sentence.text)}{marks}\n"
+        yield "\n"
+    for notice in notices[:-1]:
+        yield f"{escape(notice)}\n\n"
+    yield escape(notices[-1])
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is: 5~10mg must not be struck through, * and _ must not vanish."""
+    return _MARKDOWN.sub(r"\\\1", text.replace("\n", " "))
+
+
+def source_rows(answer: Answer) -> list[dict[str, Any]]:
+    """For the element under an answer: a row for every cited section, with the places of its citations."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for citation in answer.citations:
+        unit = citation.unit
+        label = " · ".join(p for p in (unit.document.title, unit.section.title, unit.document.source.label) if p)
+        row = rows.setdefault((unit.document.id, unit.section.title), {"label": label, "citations": []})
+        place = {"release": citation.release, "document": unit.document.id, "start": unit.start, "end": unit.end}
+        row["citations"].append({"number": citation.number, **place})
+    return list(rows.values())
+
+
+def panel(release: Release, document: Document, start: int, end: int, whole: bool) -> dict[str, Any] | None:
+    """For the side panel: the cited section (or the whole document) cut where the cited words begin and end."""
+    section = document.section_at(start, end)
+    if section is None or start >= end:
+        return None
+    shown = document.sections if whole else (section,)
+    source = document.source
+    facts = {"来源": source.title or source.publisher, "发布者": source.publisher, "修订日期": source.revised, "审核": source.review}
+    facts |= {"许可": source.licence, "网址": source.url, "知识库版本": release.id}
+    return {
+        "title": document.title,
+        "section": section.title,
+        "facts": [[name, value] for name, value in facts.items() if value],
+        "whole": whole,
+        "sections": [_cut(document, part, start, end) for part in shown],
+        "place": {"release": release.id, "document": document.id, "start": start, "end": end},
+    }
+
+
+def _cut(document: Document, section: Section, start: int, end: int) -> dict[str, str]:
+    if not section.start <= start < end <= section.end:
+        return {"title": section.title, "before": document.body(section), "cited": "", "after": ""}
+    unit = Unit(document, section, start, end)
+    before, after = document.text[section.start : start], document.text[end : section.end]
+    return {"title": section.title, "before": before, "cited": unit.text, "after": after}

@@ -1,0 +1,143 @@
+"""What is asked about what: a question resolved against a release and the conversation before it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from indexer.documents import Document
+from indexer.errors import QuestionError
+from indexer.names import Mention
+from indexer.query import Query, read_query
+from indexer.release import Release
+from indexer.terms import fold, terms
+
+LONGEST_QUESTION = 2000
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+_PRONOUN = re.compile(r"它|这个?药|该药|此药|这种药|这个?病|该病|此病|这种病|上述|上面|前面|刚才")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation: `role` is user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A held drug or disease that a question is about; several documents may bear the name."""
+
+    name: str
+    kind: str
+    documents: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question resolved.
+
+    `subjects` are what it names (or takes from the conversation); `other` is a name found only inside a longer one that is not
+    held; `unknown` is what it seems to be about where nothing of it is held.
+    """
+
+    text: str
+    query: Query
+    subjects: tuple[Subject, ...]
+    sections: tuple[str, ...]
+    other: Mention | None
+    unknown: str
+
+    def of_kind(self, kind: str) -> tuple[Subject, ...]:
+        """Subjects that are drugs, or diseases."""
+        return tuple(subject for subject in self.subjects if subject.kind == kind)
+
+
+def check_text(text: str) -> str:
+    """The question without white space around it. Raises QuestionError for one that cannot be asked."""
+    stripped = text.strip()
+    if not any(c.isalnum() for c in stripped):
+        raise QuestionError(f"问题是空的：`{stripped[:20]}`", "写出要问的药品或疾病，例如：非布司他的禁忌是什么？")
+    if len(stripped) > LONGEST_QUESTION:
+        raise QuestionError(f"问题有 `{len(stripped)}` 字，最长 {LONGEST_QUESTION} 字", "只写要问的内容，资料请放进知识库")
+    if control := _CONTROL.search(stripped):
+        raise QuestionError(f"问题的第 `{control.start() + 1}` 个字是控制字符 `U+{ord(control[0]):04X}`", "删去该字符，或重新输入")
+    return stripped
+
+
+def read_question(release: Release, text: str, history: Sequence[Turn] = ()) -> Question:
+    """Resolve a question; one that names nothing takes its subject from the last question that named something."""
+    question = _resolve(release, check_text(text))
+    if question.subjects or question.other or not history:
+        return question
+    points_back = _PRONOUN.search(question.query.folded) or not _content(question.query.pointed)
+    if not points_back or not (question.sections or question.query.populations or _PRONOUN.search(question.query.folded)):
+        return question
+    for turn in reversed(history):
+        if turn.role != "user" or not any(c.isalnum() for c in turn.content):
+            continue
+        earlier = _resolve(release, turn.content[:LONGEST_QUESTION])
+        if earlier.subjects or earlier.other or earlier.unknown:
+            return _carry_over(release, question, earlier)
+    return question
+
+
+def _carry_over(release: Release, question: Question, earlier: Question) -> Question:
+    """Take the subjects of an earlier question, and what it asked for where this one does not say."""
+    headings = _headings(release, [position for subject in earlier.subjects for position in subject.documents])
+    query = read_query(question.text, release.names, release.guide, headings)
+    kinds = {subject.kind for subject in earlier.subjects}
+    fitting = [cue.name for cue in query.cues if cue.title or not kinds or _kinds_of(release, cue.name) & kinds]
+    return replace(
+        question,
+        query=query,
+        subjects=earlier.subjects,
+        other=earlier.other,
+        unknown=earlier.unknown,
+        sections=tuple(dict.fromkeys(fitting)) or question.sections or earlier.sections,
+    )
+
+
+def _resolve(release: Release, text: str) -> Question:
+    query = read_query(text, release.names, release.guide)
+    named = [position for mention in query.held for position in mention.documents]
+    if named:
+        query = read_query(text, release.names, release.guide, _headings(release, named))
+    subjects: dict[tuple[int, ...], Subject] = {}
+    for mention in query.held:
+        name = query.folded[mention.start : mention.end]
+        subjects.setdefault(mention.documents, Subject(name, mention.kind, mention.documents))
+    sections = tuple(dict.fromkeys(cue.name for cue in query.cues))
+    other = next((mention for mention in query.mentions if mention.is_other), None)
+    unknown = "" if other else _unknown(release, query, tuple(subjects.values()), sections)
+    return Question(text, query, tuple(subjects.values()), sections, other, unknown)
+
+
+def _unknown(release: Release, query: Query, subjects: Sequence[Subject], sections: Sequence[str]) -> str:
+    """What the question is about where it asks for sections that none of its subjects could have, or has no subject."""
+    if not sections:
+        return ""
+    asked = set().union(*(_kinds_of(release, section) for section in sections))
+    if any(subject.kind in asked for subject in subjects):
+        return ""
+    return max(_content(query.pointed) or _content(query.residue), key=len, default="")
+
+
+def _content(runs: Sequence[str]) -> list[str]:
+    """Runs that say something: a lone Chinese character does not."""
+    return [run for run in runs if len(run) > 1]
+
+
+def _kinds_of(release: Release, section: str) -> set[str]:
+    canonical = release.guide.named(section)
+    return set(canonical.kinds) if canonical else {"drug", "disease", "text"}
+
+
+def _headings(release: Release, positions: Sequence[int]) -> list[str]:
+    documents: list[Document] = [release.store.document(position) for position in positions]
+    return sorted({fold(section.title) for document in documents for section in document.sections})
+
+
+def content_terms(query: Query) -> list[str]:
+    """Terms of what the question says beyond names, cues and question words."""
+    return sorted({term for run in query.residue for term in terms(run)})

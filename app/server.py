@@ -1,0 +1,151 @@
+"""One process that serves the chat and the HTTP interface, on this machine only."""
+
+import contextlib
+import ipaddress
+import os
+import secrets
+import socket
+import sys
+from collections.abc import MutableMapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from app.settings import ServerSettings, server_settings
+from app.shelf import ReleaseShelf
+from indexer.errors import ServeError
+
+_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # Chainlit compiles our elements in the browser
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "connect-src 'self'",
+        "font-src 'self' data:",
+        "worker-src 'self' blob:",
+        "frame-ancestors 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+    )
+)
+_HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
+_CLOSED = ("/docs", "/redoc", "/openapi.json")
+
+
+@cache
+def shelf() -> ReleaseShelf:
+    """The opened releases of this process."""
+    return ReleaseShelf(server_settings().index)
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise ServeError for an address that others could reach, or one that is taken."""
+    if not is_loopback(host):
+        raise ServeError(
+            f"不能监听 `{host}`：还没有账户，别的机器上的任何人都能提问和查看对话",
+            "只在本机使用：--host 127.0.0.1；要从别的机器使用，请通过 SSH 隧道",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ServeError(f"不能监听 `{host}:{port}`：{error.strerror}", "换一个端口：--port 8001") from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reachable from this machine only."""
+    if host == "localhost":
+        return True
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
+
+
+def serve(settings: ServerSettings) -> None:
+    """Serve until stopped."""
+    import uvicorn
+
+    application = create_application(settings)
+    shelf().current()  # a missing or damaged release is told here, not in the chat
+    address = f"[{settings.host}]" if ":" in settings.host else settings.host
+    sys.stderr.write(f"启真已启动：http://{address}:{settings.port}/  （按 Ctrl-C 停止）\n")
+    uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning", server_header=False)
+
+
+def create_application(settings: ServerSettings) -> Any:
+    """The ASGI application. Chainlit reads its settings at import, so they are laid out first."""
+    settings.export()
+    folder = settings.state.resolve() / "chainlit"
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["CHAINLIT_APP_ROOT"] = str(folder)
+    os.environ["CHAINLIT_AUTH_SECRET"] = _secret(settings.state / "secret")
+    os.environ.setdefault("TZ", "UTC")  # Chainlit writes local time and calls it UTC
+
+    from app import web_page
+
+    web_page.prepare(folder, settings.port)
+
+    from chainlit.utils import mount_chainlit
+    from fastapi import FastAPI, HTTPException
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    application = FastAPI(title="启真", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @application.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @application.get("/readyz")
+    async def readyz() -> dict[str, str]:
+        return {"status": "ok", "release": shelf().current().id}
+
+    @application.get("/api/{path:path}")
+    async def no_such_api(path: str) -> None:
+        raise HTTPException(404, f"没有接口 /api/{path}")
+
+    mount_chainlit(app=application, target=str(Path(__file__).parent / "chat_ui.py"), path="/")
+    # Only requests that name this machine: a page elsewhere cannot reach us through a name it controls (DNS rebinding).
+    guarded = TrustedHostMiddleware(application, allowed_hosts=["127.0.0.1", "localhost", "[::1]", settings.host])
+    return SecurityHeaders(guarded)
+
+
+class SecurityHeaders:
+    """Adds headers to every response and closes Chainlit's own interface description; plain ASGI, so streams pass unbuffered."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        if scope["path"] in _CLOSED:
+            await send({"type": "http.response.start", "status": 404, "headers": list(_HEADERS)})
+            await send({"type": "http.response.body", "body": b""})
+            return
+
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_HEADERS]
+            await send(message)
+
+        await self._application(scope, receive, send_with_headers)
+
+
+def _secret(path: Path) -> str:
+    """The key that signs sessions: made once, readable by its owner only."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(48))
+    return path.read_text("utf-8")

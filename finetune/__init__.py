@@ -1,0 +1,1 @@
+"""Knowledge base in, trained weights and scores out."""

@@ -1,0 +1,49 @@
+"""The `qizhen-finetune` command."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finetune.embedder import EmbedderRecipe, train_from_files
+from indexer.errors import QizhenError
+
+app = typer.Typer(
+    help="启真的训练。现有：编码器训练；指令数据、训练、合并与评测尚未实现。",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command("embedder")
+def embedder_command(
+    out: Annotated[Path, typer.Option(help="写到哪个文件夹。", metavar="DIR")],
+    kb: Annotated[list[Path] | None, typer.Option("--kb", help="文档文件或文件夹，可多次给出。", metavar="PATH")] = None,
+    pairs: Annotated[list[Path] | None, typer.Option(help="问答或同义句的 JSON Lines，可多次给出。", metavar="FILE")] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 12,
+    rows: Annotated[int, typer.Option(min=256, help="词表行数，2 的幂。")] = 65536,
+    seed: Annotated[int, typer.Option()] = 7,
+) -> None:
+    """训练内置的静态编码器（n 元字向量表）。"""
+    if rows & (rows - 1):
+        raise QizhenError(f"词表行数 `{rows}` 不是 2 的幂", "例如 --rows 65536")
+    if not kb and not pairs:
+        raise QizhenError("没有训练数据：``", "用 --kb 给出文档，或用 --pairs 给出成对文本")
+    train_from_files(kb or [], pairs or [], out, EmbedderRecipe(rows=rows, epochs=epochs, seed=seed))
+    sys.stdout.write(f"{out}\n")
+
+
+def main() -> None:
+    """Run the command; faults of the user's become a message and exit code 2."""
+    try:
+        app()
+    except QizhenError as error:
+        sys.stderr.write(f"错误：{error}\n")
+        sys.exit(2)

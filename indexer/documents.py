@@ -1,0 +1,79 @@
+"""What a knowledge base is made of: documents, their sections, and where they come from."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+Kind = Literal["drug", "disease", "text"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a document comes from. Every field may be empty; `revised` is an ISO date."""
+
+    title: str = ""
+    publisher: str = ""
+    url: str = ""
+    revised: str = ""
+    licence: str = ""
+    review: str = ""
+
+    @property
+    def label(self) -> str:
+        """One line for people: title or publisher, date, state of review."""
+        return " · ".join(part for part in (self.title or self.publisher, self.revised, self.review) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A titled span of its document's text; the title itself is outside the span."""
+
+    title: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text of the knowledge base. `text[section.start:section.end]` is a section's body, exactly as it was given."""
+
+    id: str
+    kind: Kind
+    title: str
+    aliases: tuple[str, ...]
+    text: str
+    sections: tuple[Section, ...]
+    source: Source
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything that the document says, as 64 hexadecimal digits."""
+        content = [self.id, self.kind, self.title, self.aliases, self.text, [asdict(s) for s in self.sections]]
+        whole = json.dumps([*content, asdict(self.source)], ensure_ascii=False, sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    def body(self, section: Section) -> str:
+        """The section's text."""
+        return self.text[section.start : section.end]
+
+    def section_at(self, start: int, end: int) -> Section | None:
+        """The section that holds the whole span, if one does."""
+        return next((s for s in self.sections if s.start <= start and end <= s.end), None)
+
+
+def compose(document_id: str, kind: Kind, title: str, aliases: Sequence[str], parts: Sequence[tuple[str, str]], source: Source) -> Document:
+    """Lay the (title, text) parts out as one text and note where each body lies."""
+    pieces: list[str] = []
+    sections: list[Section] = []
+    length = 0
+    for heading, body in parts:
+        lead = ("\n\n" if pieces else "") + heading + "\n"
+        start = length + len(lead)
+        sections.append(Section(heading, start, start + len(body)))
+        pieces.append(lead + body)
+        length = start + len(body)
+    return Document(document_id, kind, title, tuple(aliases), "".join(pieces), tuple(sections), source)

@@ -1,0 +1,314 @@
+"""Drug and disease names: found in a question, told apart from longer names, and looked up when misspelt."""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ahocorasick_rs import AhoCorasick, MatchKind
+from rapidfuzz import process
+from rapidfuzz.distance import Levenshtein
+
+from indexer.sections import Words
+from indexer.terms import fold
+
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_FEWEST_STEM_CHARACTERS = 3
+# What may follow or precede a name without being part of a longer one.
+_JOINTS = "和与跟及或同、,;"
+
+
+class Rank(IntEnum):
+    """How a name belongs to a document; a better rank hides the worse ones of the same spelling."""
+
+    TITLE = 0
+    ALIAS = 1
+    STEM = 2  # the title without dosage form and salt
+
+
+@dataclass(frozen=True, slots=True)
+class NamedDocument:
+    """What the name index keeps of a document; `position` is its number in the release."""
+
+    position: int
+    kind: str
+    title: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A held name found in a folded question at [start, end).
+
+    `documents` are the positions of the documents it stands for. Where the question's word goes on beyond the held name and so
+    means something else (复方阿司匹林 beside 阿司匹林), `whole` is that longer word and `documents` are only near; `form_only` says
+    that just the dosage form differs from the held ones.
+    """
+
+    start: int
+    end: int
+    surface: str
+    kind: str
+    documents: tuple[int, ...]
+    whole: str = ""
+    form_only: bool = False
+
+    @property
+    def is_other(self) -> bool:
+        """True where the question names something longer that is not held."""
+        return bool(self.whole)
+
+
+class NameIndex:
+    """All names of a release, searched at once (Aho-Corasick, leftmost longest)."""
+
+    def __init__(self, documents: Iterable[NamedDocument], words: Words) -> None:
+        self._words = words
+        self._by_position = {document.position: document for document in documents}
+        self._holders = self._collect()
+        self._surfaces = sorted(self._holders)
+        self._finder = AhoCorasick(self._surfaces, matchkind=MatchKind.LeftmostLongest)
+        self._light = sorted((w for w in words.question if len(w) > 1), key=len, reverse=True)
+        self._forms = sorted((fold(form) for form in words.forms), key=len, reverse=True)
+
+    def title(self, position: int) -> str:
+        """The title of a document of this release."""
+        return self._by_position[position].title
+
+    def kind(self, position: int) -> str:
+        """The kind of a document of this release."""
+        return self._by_position[position].kind
+
+    def exact(self, name: str) -> tuple[int, ...]:
+        """Documents that bear this name, by the best rank it has; empty if none does."""
+        return self._documents(fold(name).strip())
+
+    def mentions(self, folded: str) -> list[Mention]:
+        """Held names in a folded text, in order, each widened over the salts and dosage forms around it."""
+        found: list[Mention] = []
+        for number, start, end in self._finder.find_matches_as_indexes(folded):
+            surface = self._surfaces[number]
+            if _inside_latin_word(folded, start, end):
+                continue
+            mention = self._widen(folded, start, end, surface, found[-1].end if found else 0)
+            if mention is not None:
+                found.append(mention)
+        return found
+
+    def near(self, name: str, kinds: Collection[str], limit: int = 5) -> list[int]:
+        """Documents of these kinds whose names could be meant by a misspelt one, nearest first.
+
+        Both begin with the same character, and are one edit apart without their dosage forms, or two where the first two characters
+        agree and neither names a form. 氯丙那林 is near 氯丙嗪; 阿哌沙班 is not near 利伐沙班 (a shared ending is a class of drugs, not a
+        slip of the pen), nor 二至丸 near 二陈丸.
+        """
+        folded = fold(name).strip()
+        stem = _strip_form(folded, self._words)
+        if len(stem) < _FEWEST_STEM_CHARACTERS:
+            return []
+        matches = process.extract(folded, self._surfaces, scorer=Levenshtein.distance, score_cutoff=2, limit=20 * limit)
+        ranked = []
+        for surface, whole_distance, _ in matches:
+            other = _strip_form(surface, self._words)
+            distance = Levenshtein.distance(stem, other)
+            formless = stem == folded and other == surface
+            if stem[0] == other[0] and (distance == 1 or (distance == 2 and formless and len(stem) > 3 and stem[:2] == other[:2])):
+                ranked.append((whole_distance, self._holders[surface][0][0], surface))
+        return self._first_documents((surface for _, _, surface in sorted(ranked)), kinds, limit)
+
+    def containing(self, name: str, kinds: Collection[str], limit: int = 8) -> list[int]:
+        """Documents of these kinds whose names hold this one as a part, shortest names first: 高血压 in 继发性高血压.
+
+        A name with a dosage form is a product of its own and no part of another.
+        """
+        folded = fold(name).strip()
+        if len(folded) < 2 or _strip_form(folded, self._words) != folded:
+            return []
+        longer = sorted((len(surface), surface) for surface in self._surfaces if folded in surface)
+        return self._first_documents((surface for _, surface in longer), kinds, limit)
+
+    def related(self, name: str, kinds: Collection[str], limit: int = 3) -> list[int]:
+        """Documents of these kinds whose names share the most with one that is not held; to show, never to answer from."""
+        folded = fold(name).strip()
+        matches = process.extract(folded, self._surfaces, scorer=Levenshtein.normalized_similarity, limit=20 * limit)
+        ranked = sorted((-similarity, surface) for surface, similarity, _ in matches if similarity >= 0.4)
+        return self._first_documents((surface for _, surface in ranked), kinds, limit)
+
+    def _first_documents(self, surfaces: Iterable[str], kinds: Collection[str], limit: int) -> list[int]:
+        chosen: list[int] = []
+        for surface in surfaces:
+            fitting = (position for position in self._documents(surface) if self.kind(position) in kinds)
+            chosen.extend(position for position in fitting if position not in chosen)
+        return chosen[:limit]
+
+    def _documents(self, surface: str) -> tuple[int, ...]:
+        holders = self._holders.get(surface, [])
+        return tuple(position for rank, position in holders if rank == holders[0][0])
+
+    def _collect(self) -> dict[str, list[tuple[Rank, int]]]:
+        holders: dict[str, set[tuple[Rank, int]]] = defaultdict(set)
+        ordinary = set(self._words.question) | set(self._words.forms) | set(self._words.edges)
+        for document in self._by_position.values():
+            if document.kind == "text":
+                continue
+            for rank, names in ((Rank.TITLE, [document.title]), (Rank.ALIAS, document.aliases)):
+                for name in names:
+                    for surface in _spellings(name, self._words, own_forms=rank is Rank.TITLE):
+                        if len(surface) > 1 and surface not in ordinary and not surface.isdigit():
+                            holders[surface].add((rank, document.position))
+        diseases = {s for s, held in holders.items() if any(self.kind(p) == "disease" for _, p in held)}
+        for surface, held in list(holders.items()):
+            for rank, position in held:
+                stem = _stem(surface, self._words)
+                if self.kind(position) == "drug" and rank < Rank.STEM and stem not in diseases | ordinary and stem != surface:
+                    holders[stem].add((Rank.STEM, position))
+        return {surface: sorted(held) for surface, held in holders.items()}
+
+    def _widen(self, folded: str, start: int, end: int, surface: str, left_end: int) -> Mention | None:
+        documents = self._documents(surface)
+        kind = self.kind(documents[0])
+        before, after = folded[left_end:start], folded[end:]
+        if kind == "disease":
+            if product := self._product_tail(after):
+                return Mention(start, end + len(product), surface, "drug", documents, surface + product)
+            return Mention(start, end, surface, kind, documents, self._longer_disease(before, surface, after))
+        form, tail = "", 0
+        head = max((len(salt) for salt in self._words.salts if before.endswith(salt)), default=0)
+        while piece := self._form_or_salt(after[tail:]):
+            tail += len(piece)
+            form += piece
+        start, end = start - head, end + tail
+        named = folded[start:end]
+        more_before = self._name_before(before[: len(before) - head], named)
+        more_after = "" if form else self._name_after(after)
+        if more_before or more_after:
+            start, end = start - len(more_before), end + len(more_after)
+            return Mention(start, end, surface, kind, documents, folded[start:end])
+        form_only = bool(form) and not self._fits_form(documents, form)
+        return Mention(start, end, surface, kind, documents, named if form_only else "", form_only)
+
+    def _form_or_salt(self, text: str) -> str:
+        inner = re.match(r"\(([^()]{1,8})\)", text)
+        if inner and (inner[1] in self._forms):
+            return inner[0]
+        candidates = [part for part in (*self._forms, *self._words.salts) if text.startswith(part)]
+        return max(candidates, key=len, default="")
+
+    def _fits_form(self, documents: tuple[int, ...], form: str) -> bool:
+        """A title that names no dosage form covers all of them; one that does covers only its own and those in its brackets."""
+        titles = [fold(self.title(position)).partition("(") for position in documents]
+        own = [head[len(_strip_form(head, self._words)) :] for head, _, _ in titles]
+        spoken = next((known for known in self._forms if form.endswith(known)), "")
+        return not spoken or "" in own or spoken in own or any(spoken in rest for _, _, rest in titles)
+
+    def _name_before(self, before: str, named: str) -> str:
+        """What stands before a drug's name and belongs to the name of another: 复方, 加味, 精氨酸."""
+        for modifier in self._words.modifiers:
+            if before.endswith(modifier):
+                return modifier
+        reach = re.search(r"[\u3400-\u9fff]{1,4}$", before)
+        if not reach:
+            return ""
+        if reach[0][-1] in self._words.chemical:
+            return reach[0]
+        is_product = _strip_form(named, self._words) != named
+        return self._content_at_end(reach[0]) if is_product else ""
+
+    def _content_at_end(self, run: str) -> str:
+        """The part of a run that touches its end and is no question word, light word, joint or patient group."""
+        if run[-1] in self._words.edges or run[-1] in _JOINTS:
+            return ""
+        for word in self._light:
+            at = run.rfind(word)
+            if at >= 0:
+                run = run[at + len(word) :]
+        return run
+
+    def _name_after(self, after: str) -> str:
+        """What follows a drug's name and belongs to the name of another: 克拉维酸钾, 内酯胶囊, 维c泡腾片."""
+        tail = re.match(rf"[{self._words.chemical}][\u3400-\u9fff]{{0,6}}|/[\u3400-\u9fff]+|克拉维酸钾?|舒巴坦", after)
+        return tail[0] if tail else self._product_tail(after)
+
+    def _product_tail(self, after: str) -> str:
+        """Up to four characters and a dosage form, directly after a name: the rest of a product's name."""
+        for reach in range(5):
+            middle = after[:reach]
+            if any(c in _JOINTS or not c.isalnum() for c in middle) or any(word in middle for word in self._light):
+                return ""
+            if any(c in self._words.edges for c in middle):
+                return ""
+            form = next((form for form in self._forms if after[reach:].startswith(form)), "")
+            if form and (len(form) > 1 or not after[reach + 1 : reach + 2].strip() or after[reach + 1] not in "剂子状"):
+                return middle + form
+        return ""
+
+    def _longer_disease(self, before: str, surface: str, after: str) -> str:
+        head = next((m for m in self._words.disease_starts if before.endswith(m)), "")
+        if head in ("性", "型", "期", "源"):
+            reach = re.search(r"[\u3400-\u9fff]{1,4}$", before)
+            head = reach[0] if reach else head
+        tail = ""
+        following = re.match(r"[\u3400-\u9fff]{1,6}", after)
+        if following and following[0][0] not in _JOINTS:
+            ends = [following[0][: following[0].find(e) + len(e)] for e in self._words.disease_ends if e in following[0]]
+            short = [piece for piece in ends if not any(word in piece for word in self._words.question)]
+            tail = min(short, key=len, default="")
+            if len(tail) > 4 or tail[:1] in "的是会有能吃用要需做怎什哪不可":
+                tail = ""
+        return head + surface + tail if head or tail else ""
+
+
+def _inside_latin_word(text: str, start: int, end: int) -> bool:
+    """True where an ASCII name is only a part of a longer word."""
+    left = start > 0 and _is_latin(text[start]) and _is_latin(text[start - 1])
+    right = end < len(text) and _is_latin(text[end - 1]) and _is_latin(text[end])
+    return left or right
+
+
+def _is_latin(character: str) -> bool:
+    return character.isalnum() and character.isascii()
+
+
+def _spellings(name: str, words: Words, own_forms: bool) -> list[str]:
+    """Folded spellings of one name: whole, without brackets, and a whole name given in brackets.
+
+    `own_forms`: dosage forms listed in the brackets are the document's own too, as a title's are: 川贝枇杷膏(片、胶囊). An alias that
+    lists them is the name of a group, and what the document says of granules must not answer for tablets.
+    """
+    folded = fold(name).strip()
+    head, bracket, rest = folded.partition("(")
+    head = head.strip()
+    if not bracket or not head:
+        return [folded]
+    spelled = [folded, head] if own_forms else [folded]
+    stem = _strip_form(head, words)
+    for part in re.split(r"[、,，/()]", rest):
+        if part in words.forms:
+            spelled.extend([stem + part] if own_forms else [])
+        elif part != head and _strip_form(part, words) != part and len(part) > _FEWEST_STEM_CHARACTERS:
+            spelled.append(part)
+    return spelled
+
+
+def _strip_form(name: str, words: Words) -> str:
+    for form in sorted(words.forms, key=len, reverse=True):
+        if name.endswith(form) and len(name) > len(form):
+            return name[: -len(form)]
+    return name.removeprefix("注射用")
+
+
+def _stem(surface: str, words: Words) -> str:
+    """The name without dosage form and salt; the name itself where that would leave fewer than three characters."""
+    if not _HAN.search(surface):
+        return surface
+    stem = _strip_form(surface, words)
+    for salt in words.salts:
+        if stem.startswith(salt) and len(stem) - len(salt) >= _FEWEST_STEM_CHARACTERS:
+            stem = stem.removeprefix(salt)
+            break
+    for salt in words.salts:
+        if stem.endswith(salt) and len(stem) - len(salt) >= _FEWEST_STEM_CHARACTERS:
+            stem = stem.removesuffix(salt)
+            break
+    return stem if len(stem) >= _FEWEST_STEM_CHARACTERS else surface

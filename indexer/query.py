@@ -1,0 +1,101 @@
+"""What a question is about, read with the names and section words of one release."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from indexer.names import Mention, NameIndex
+from indexer.sections import MASK, Cue, Population, SectionGuide
+from indexer.terms import fold
+
+_CLAUSE = re.compile(r"[,。;!?\n、:]+")
+# Light words that only end a clause; at the head of a run they begin a name (吗啡).
+_PARTICLES = "吗呢吧么嘛"
+_CONTENT = re.compile(r"[^\W_]")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question taken apart. Positions are in `folded`.
+
+    `residue` holds the runs of text that are neither names nor cues nor question words: what else the question is about.
+    `pointed` is the part of it in the clauses that hold a cue; where there is no cue, in those that hold a name; else all of it.
+    """
+
+    folded: str
+    mentions: tuple[Mention, ...]
+    cues: tuple[Cue, ...]
+    populations: tuple[Population, ...]
+    residue: tuple[str, ...]
+    pointed: tuple[str, ...]
+    clauses: tuple[tuple[int, int], ...]
+
+    def of_kind(self, kind: str) -> tuple[Mention, ...]:
+        """Names of drugs, or of diseases, that the question holds."""
+        return tuple(mention for mention in self.mentions if mention.kind == kind)
+
+    def beside_cue(self, mention: Mention) -> bool:
+        """Whether a name stands in one clause with a cue."""
+        return any(a <= mention.start < b and a <= cue.start < b for a, b in self.clauses for cue in self.cues)
+
+    @property
+    def held(self) -> tuple[Mention, ...]:
+        """Names that are held exactly."""
+        return tuple(mention for mention in self.mentions if not mention.is_other)
+
+
+def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: Sequence[str] = ()) -> Query:
+    """Take a question apart. `headings`: folded headings of documents it may ask for literally."""
+    folded = fold(question)
+    mentions = names.mentions(folded)
+    masked = _mask(folded, [(m.start, m.end) for m in mentions])
+    kinds = {m.kind for m in mentions} or {"drug", "disease", "text"}
+    cues = guide.cues(masked, kinds, headings)
+    if not cues and mentions:
+        cues = guide.cues(masked, {"drug", "disease", "text"})
+    populations = guide.populations_in(masked)
+    spans = [(m.start, m.end) for m in mentions] + [(c.start, c.end) for c in cues] + [(s, e) for _, s, e in populations]
+    rest = _mask(folded, spans)
+    anchors = [cue.start for cue in cues] or [mention.start for mention in mentions]
+    unique = tuple(dict.fromkeys(population for population, _, _ in populations))
+    clauses = _clauses(rest)
+    pointed = [clause for clause in clauses if any(clause[0] <= at < clause[1] for at in anchors)] or clauses
+    return Query(
+        folded,
+        tuple(mentions),
+        tuple(cues),
+        unique,
+        tuple(run for clause in clauses for run in _runs(rest[clause[0] : clause[1]], guide)),
+        tuple(run for clause in pointed for run in _runs(rest[clause[0] : clause[1]], guide)),
+        tuple(clauses),
+    )
+
+
+def _mask(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    characters = list(text)
+    for start, end in spans:
+        characters[start:end] = MASK * (end - start)
+    return "".join(characters)
+
+
+def _clauses(text: str) -> list[tuple[int, int]]:
+    edges = [0, *(match.end() for match in _CLAUSE.finditer(text)), len(text)]
+    return [(a, b) for a, b in itertools.pairwise(edges) if a < b]
+
+
+def _runs(clause: str, guide: SectionGuide) -> list[str]:
+    """Content runs of a clause: question words cut out, light words stripped at the edges."""
+    for word in sorted(guide.words.question, key=len, reverse=True):
+        clause = clause.replace(word, MASK)
+    runs = re.split(rf"[{MASK}\s,。;!?、:()\"'“”‘’《》<>]+", clause)
+    stripped = (_strip_edges(run, guide.words.edges) for run in runs)
+    return [run for run in stripped if _CONTENT.search(run) and run not in guide.words.edges]
+
+
+def _strip_edges(run: str, edges: Sequence[str]) -> str:
+    while run and run[0] in edges and run[0] not in _PARTICLES:
+        run = run[1:]
+    while run and run[-1] in edges:
+        run = run[:-1]
+    return run

@@ -1,0 +1,292 @@
+"""Files to documents. Every fault of every file is found before anything is said."""
+
+import csv
+import datetime
+import gzip
+import io
+import json
+import re
+import tomllib
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from indexer.documents import KINDS, Document, Source, compose
+from indexer.errors import Fault, KnowledgeBaseError
+
+_SOURCE_FIELDS = tuple(Source.__dataclass_fields__)
+_FRONT_FIELDS = {"id", "kind", "title", "aliases", "source"}
+_HEADING = re.compile(r"^##\s+(.+?)\s*#*\s*$")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_LONGEST_ID = 200
+# Files beside the documents that are no documents.
+_SKIPPED_FOLDERS = {"questions"}
+_SKIPPED_NAMES = re.compile(r"README(\..+)?\.md|questions\.jsonl(\.gz)?", re.IGNORECASE)
+
+Report = Callable[[int, str, str], None]
+
+
+def read_documents(paths: Sequence[Path]) -> list[Document]:
+    """Read every document under the given files and folders, in the order of their paths.
+
+    Raises KnowledgeBaseError with all faults: unreadable files, fields that are missing or of the wrong type, duplicate ids,
+    and a path without any document.
+    """
+    faults: list[Fault] = []
+    documents: list[Document] = []
+    first_seen: dict[str, str] = {}
+    for path in paths:
+        files = list(_files(path))
+        if not files:
+            reason = "文件夹里没有文档（.md .jsonl .jsonl.gz .csv）" if path.is_dir() else "没有这个文件，或不是 .md .jsonl .jsonl.gz .csv"
+            faults.append(Fault(str(path), 0, "", reason))
+        for file in files:
+            for line, document in _read_file(file, faults):
+                place = f"{file}:{line}"
+                if document.id in first_seen:
+                    faults.append(Fault(str(file), line, "id", f"`{document.id}` 与 {first_seen[document.id]} 重复"))
+                first_seen.setdefault(document.id, place)
+                documents.append(document)
+    if faults:
+        raise KnowledgeBaseError(faults)
+    return documents
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        if _reader(path):
+            yield path
+        return
+    for file in sorted(path.rglob("*")):
+        below = file.relative_to(path).parts
+        hidden = any(part.startswith(".") for part in below)
+        skipped = _SKIPPED_FOLDERS & set(below[:-1]) or _SKIPPED_NAMES.fullmatch(file.name)
+        if not hidden and not skipped and file.is_file() and _reader(file):
+            yield file
+
+
+def _reader(path: Path) -> "Callable[[str, Path, Report], Iterator[tuple[int, Document]]] | None":
+    name = path.name.lower()
+    if name.endswith((".jsonl", ".jsonl.gz")):
+        return _read_json_lines
+    return {".md": _read_markdown, ".csv": _read_csv}.get(path.suffix.lower())
+
+
+def _read_file(path: Path, faults: list[Fault]) -> Iterator[tuple[int, Document]]:
+    def report(line: int, field: str, message: str) -> None:
+        faults.append(Fault(str(path), line, field, message))
+
+    reader = _reader(path)
+    if reader is None:
+        return
+    try:
+        data = path.read_bytes()
+        if path.suffix.lower() == ".gz":
+            data = gzip.decompress(data)
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        report(line, "", f"不是 UTF-8 编码（第 {error.start} 字节 0x{data[error.start]:02x}），请另存为 UTF-8")
+    except (OSError, EOFError, zlib.error) as error:
+        report(0, "", f"读不出来：{error}")
+    else:
+        yield from reader(text, path, report)
+
+
+def _read_markdown(text: str, _path: Path, report: Report) -> Iterator[tuple[int, Document]]:
+    """One document: YAML front matter between --- lines, then a `## ` heading for every section."""
+    text = text.replace("\r\n", "\n")
+    lines = text.split("\n")
+    closing = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), 0)
+    if lines[0].rstrip() != "---" or not closing:
+        report(1, "", "开头缺少 --- 之间的 YAML 文件头")
+        return
+    try:
+        fields = yaml.safe_load("\n".join(lines[1:closing]))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        report((mark.line if mark else 0) + 2, "", f"YAML 无法解析：{getattr(error, 'problem', error)}")
+        return
+    if not isinstance(fields, dict):
+        report(2, "", "文件头应为“字段: 值”")
+        return
+    for unknown in sorted(set(map(str, fields)) - _FRONT_FIELDS):
+        report(2, unknown, f"不认识的字段，可用：{'、'.join(sorted(_FRONT_FIELDS))}")
+    sections, places = _markdown_sections(lines, closing + 1, report)
+    document = _document(fields, sections, lambda field, message: report(places.get(field, 2), field, message))
+    if document:
+        yield 1, document
+
+
+def _markdown_sections(lines: Sequence[str], start: int, report: Report) -> tuple[list[dict[str, str]], dict[str, int]]:
+    """The sections, and the line of each by the field name that faults use."""
+    sections: list[dict[str, str]] = []
+    places: dict[str, int] = {}
+    body: list[str] = []
+    for number, line in enumerate([*lines[start:], "## end"], start + 1):
+        heading = _HEADING.match(line)
+        if not heading:
+            body.append(line)
+            continue
+        content = "\n".join(body).strip()
+        if sections:
+            sections[-1]["text"] = content
+        elif content:
+            report(start + 1, "", "第一个“## 章节”之前有正文")
+        places[f"sections[{len(sections)}]"] = number
+        sections.append({"title": heading[1], "text": ""})
+        body = []
+    return sections[:-1], places
+
+
+def _read_json_lines(text: str, _path: Path, report: Report) -> Iterator[tuple[int, Document]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            fields = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            report(number, "", f"JSON 无法解析：{error}")
+            continue
+        if not isinstance(fields, dict):
+            report(number, "", "一行应为一个 JSON 对象")
+            continue
+        document = _document(fields, fields.get("sections"), lambda field, message, at=number: report(at, field, message))  # type: ignore[misc]
+        if document:
+            yield number, document
+
+
+def _read_csv(text: str, path: Path, report: Report) -> Iterator[tuple[int, Document]]:
+    """One document a row; a TOML file of the same name says which column is what.
+
+    kind = "drug"
+    id = "编号"
+    title = "通用名"
+    aliases = ["商品名", "英文名"]
+    [sections]
+    "适应症" = "适应症列"
+    [source]
+    publisher = "某医院药剂科"
+    """
+    chart = path.with_suffix(".toml")
+    try:
+        columns = tomllib.loads(chart.read_text("utf-8"))
+    except FileNotFoundError:
+        report(0, "", f"缺少列对照文件 `{chart.name}`（写明 id、title、[sections] 各是哪一列）")
+        return
+    except (OSError, ValueError) as error:
+        report(0, "", f"列对照文件 `{chart.name}` 读不出来：{error}")
+        return
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    needed = [columns.get("id"), columns.get("title"), *columns.get("aliases", []), *columns.get("sections", {}).values()]
+    absent = [str(column) for column in needed if column not in (rows.fieldnames or [])]
+    if absent:
+        report(1, "", f"没有这些列：{'、'.join(f'`{column}`' for column in absent)}；现有：{'、'.join(rows.fieldnames or [])}")
+        return
+    try:
+        for row in rows:
+            yield from _csv_document(row, columns, rows.line_num, report)
+    except csv.Error as error:
+        report(rows.line_num, "", f"CSV 无法解析：{error}")
+
+
+def _csv_document(row: Mapping[str, str | None], columns: Mapping[str, Any], line: int, report: Report) -> Iterator[tuple[int, Document]]:
+    cells = {name: (value or "").strip() for name, value in row.items() if name is not None and not isinstance(value, list)}
+    named = ((title, cells.get(column, "")) for title, column in columns["sections"].items())
+    fields = {
+        "id": cells.get(columns["id"], ""),
+        "kind": columns.get("kind", "text"),
+        "title": cells.get(columns["title"], ""),
+        "aliases": [cells[column] for column in columns.get("aliases", []) if cells.get(column)],
+        "source": columns.get("source", {}),
+    }
+    # A table has a cell for every column, so an empty one means that the row has no such section.
+    sections = [{"title": title, "text": text} for title, text in named if text]
+    document = _document(fields, sections, lambda field, message: report(line, field, message))
+    if document:
+        yield line, document
+
+
+def _document(fields: Mapping[str, Any], sections: Any, report: Callable[[str, str], None]) -> Document | None:
+    """Check one document's fields and build it; None, with every fault reported, if it cannot be."""
+    faulty = False
+
+    def fault(field: str, message: str) -> None:
+        nonlocal faulty
+        faulty = True
+        report(field, message)
+
+    document_id, title = (_text(fields.get(name), name, fault) for name in ("id", "title"))
+    if document_id and (re.search(r"\s", document_id) or len(document_id) > _LONGEST_ID):
+        fault("id", f"`{document_id[:60]}` 含空白或超过 {_LONGEST_ID} 字")
+    kind = fields.get("kind", "text")
+    if kind not in KINDS:
+        fault("kind", f"`{kind}` 应为 {' | '.join(KINDS)}")
+    aliases = fields.get("aliases") or []
+    if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
+        fault("aliases", f"`{aliases}` 应为名称的列表")
+    parts = _parts(sections, fault)
+    source = _source(fields.get("source") or {}, fault)
+    if faulty:
+        return None
+    return compose(document_id, kind, title, [alias.strip() for alias in aliases if alias.strip()], parts, source)
+
+
+def _text(value: Any, field: str, fault: Callable[[str, str], None]) -> str:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        fault(field, "缺少")
+    elif not isinstance(value, str):
+        fault(field, f"`{value}` 应为文字")
+    elif control := _CONTROL.search(value):
+        fault(field, f"含控制字符 U+{ord(control[0]):04X}")
+    else:
+        return value.strip() if field in ("id", "title") else value
+    return ""
+
+
+def _parts(sections: Any, fault: Callable[[str, str], None]) -> list[tuple[str, str]]:
+    if not isinstance(sections, list) or not sections:
+        fault("sections", "缺少，至少要有一个有正文的章节")
+        return []
+    parts = []
+    for number, section in enumerate(sections):
+        place = f"sections[{number}]"
+        if not isinstance(section, dict):
+            fault(place, "应为 {title, text}")
+            continue
+        heading = section.get("title")
+        if not isinstance(heading, str) or not heading.strip():
+            fault(f"{place}", "章节没有标题")
+            continue
+        body = section.get("text")
+        if not isinstance(body, str) or not body.strip():
+            fault(f"{place}", f"章节“{heading}”没有正文")
+        elif control := _CONTROL.search(body):
+            fault(f"{place}", f"章节“{heading}”含控制字符 U+{ord(control[0]):04X}")
+        else:
+            parts.append((heading.strip(), body))
+    return parts
+
+
+def _source(raw: Any, fault: Callable[[str, str], None]) -> Source:
+    if not isinstance(raw, dict):
+        fault("source", f"`{raw}` 应为 {{{', '.join(_SOURCE_FIELDS)}}}")
+        return Source()
+    values = {}
+    for name in _SOURCE_FIELDS:
+        value = raw.get(name)
+        if isinstance(value, datetime.date):
+            value = value.isoformat()
+        if value is not None and not isinstance(value, str):
+            fault(f"source.{name}", f"`{value}` 应为文字")
+        else:
+            values[name] = value or ""
+    if values.get("revised"):
+        try:
+            datetime.date.fromisoformat(values["revised"])
+        except ValueError:
+            fault("source.revised", f"`{values['revised']}` 应为 YYYY-MM-DD")
+    return Source(**values)

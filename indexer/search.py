@@ -1,0 +1,117 @@
+"""Find passages: names, keywords and vectors together."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.documents import Document
+from indexer.query import Query, read_query
+from indexer.release import Release
+from indexer.terms import fold, missing_terms, terms
+
+# How much of a candidate's score is BM25 (as a share of the best candidate's) and how much cosine.
+# Measured by tests/benchmarks/search_quality.py; CHANGELOG.md has the curve.
+_KEYWORD_SHARE = 0.7
+# A passage of a section that the question asks for outranks every other passage of the same document.
+_SECTION_BONUS = 1.0
+_CANDIDATES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that was found. `text` is `document.text[start:end]`.
+
+    `score` orders hits of one question. `similarity` is the raw cosine to the question, -1 to 1. `coverage`, 0 to 1, is how much of
+    what the question says beyond names and section words stands in the passage or its titles.
+    """
+
+    document: Document
+    section: str
+    start: int
+    end: int
+    text: str
+    score: float
+    similarity: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    passage: int
+    keyword: float
+    cosine: float
+
+
+def search(release: Release, question: str, limit: int = 10) -> list[Hit]:
+    """The best passages for a question, best first; equal scores in the order of the release.
+
+    A question that names a held drug or disease gets passages of its documents only. The answer depends on the question and the
+    release alone.
+    """
+    query = read_query(question, release.names, release.guide)
+    named = sorted({position for mention in query.held for position in mention.documents})
+    return find_passages(release, query, limit, named)
+
+
+def find_passages(release: Release, query: Query, limit: int, documents: Sequence[int] = ()) -> list[Hit]:
+    """As `search`, for a question already taken apart and, if any are given, these documents only."""
+    wanted = sorted(set(terms(query.folded)))
+    said = query.residue or (query.folded,)
+    vector = release.embedder.embed([query.folded])[0]
+    candidates = _candidates(release, wanted, vector, documents)
+    best = max((candidate.keyword for candidate in candidates), default=0.0) or 1.0
+    asked = {title for cue in query.cues for title in _titles(release, cue.name)}
+    scored = []
+    for candidate in candidates:
+        position, passage = release.store.passage(candidate.passage)
+        document = release.store.document(position)
+        section = document.sections[passage.section].title
+        score = _KEYWORD_SHARE * candidate.keyword / best + (1 - _KEYWORD_SHARE) * candidate.cosine
+        if documents and fold(section) in asked:
+            score += _SECTION_BONUS
+        scored.append((-score, candidate.passage, document, passage, section, candidate.cosine))
+    scored.sort(key=lambda entry: entry[:2])
+    return [
+        Hit(document, section, p.start, p.end, p.text, -score, cosine, coverage(release, said, f"{document.title} {section} {p.text}"))
+        for score, _, document, p, section, cosine in scored[:limit]
+    ]
+
+
+def coverage(release: Release, runs: Sequence[str], text: str) -> float:
+    """Share of what the runs say that the text holds, 0 to 1, each term weighted by its rarity.
+
+    A bigram that only bridges two words which the text does hold (渴多 in 口渴多饮) does not count against it.
+    """
+    held = set(terms(fold(text)))
+    found = missed = 0.0
+    for run in runs:
+        wanted = terms(run)
+        found += sum(rarity(release, term) for term in wanted if term in held)
+        missed += sum(rarity(release, term) for term in missing_terms(wanted, held))
+    return found / (found + missed) if found else 0.0
+
+
+def rarity(release: Release, term: str) -> float:
+    """BM25's inverse document frequency of a term over passages (Robertson and Zaragoza 2009, section 3.1)."""
+    frequency, passages = release.keywords.document_frequency(term), release.manifest.passages
+    return math.log1p((passages - frequency + 0.5) / (frequency + 0.5))
+
+
+def _titles(release: Release, name: str) -> tuple[str, ...]:
+    canonical = release.guide.named(name)
+    return canonical.titles if canonical else (name,)
+
+
+def _candidates(release: Release, wanted: Sequence[str], vector: np.ndarray, documents: Sequence[int]) -> list[_Scored]:
+    keyword = dict(release.keywords.search(wanted, _CANDIDATES, documents))
+    if documents:
+        positions = sorted({number for position in documents for number, _ in release.store.passages_of(position)} | set(keyword))
+    else:
+        nearest = release.vectors.search(vector, _CANDIDATES)
+        positions = sorted(set(keyword) | {passage for passage, _ in nearest})
+    if not positions:
+        return []
+    cosines = release.vectors.vectors(np.array(positions)) @ vector
+    return [_Scored(p, keyword.get(p, 0.0), float(cosine)) for p, cosine in zip(positions, cosines, strict=True)]

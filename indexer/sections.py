@@ -1,0 +1,162 @@
+"""What sections are called, and by which words a question asks for them."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from indexer.documents import Document, Section
+from indexer.errors import Fault, KnowledgeBaseError
+from indexer.terms import fold
+
+SHIPPED = Path(__file__).parent.parent / "kb_data" / "sections.toml"
+MASK = "\ufffc"  # stands where a name stood, so that cues cannot match inside it
+
+
+@dataclass(frozen=True, slots=True)
+class CanonicalSection:
+    """A kind of section: `titles` are folded headings that mean it, best first; `cues` finds it asked for."""
+
+    name: str
+    kinds: tuple[str, ...]
+    titles: tuple[str, ...]
+    cues: re.Pattern[str]
+    clinical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """A group of patients: `terms` are how texts write it, `cues` finds it in a question, `titles` are sections about it."""
+
+    name: str
+    terms: tuple[str, ...]
+    cues: re.Pattern[str]
+    titles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Word lists for reading questions and names; kb_data/sections.toml says what each is for."""
+
+    question: tuple[str, ...]
+    edges: tuple[str, ...]
+    forms: tuple[str, ...]
+    salts: tuple[str, ...]
+    modifiers: tuple[str, ...]
+    disease_ends: tuple[str, ...]
+    disease_starts: tuple[str, ...]
+    chemical: str
+    emergency: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A place in a question that asks for a section. `title` is set where a heading of a document stands there literally."""
+
+    name: str
+    start: int
+    end: int
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class SectionGuide:
+    """The content of a sections.toml."""
+
+    sections: tuple[CanonicalSection, ...]
+    populations: tuple[Population, ...]
+    words: Words
+
+    def named(self, name: str) -> CanonicalSection | None:
+        """The canonical section of that name."""
+        return next((section for section in self.sections if section.name == name), None)
+
+    def find(self, document: Document, name: str) -> list[Section]:
+        """The document's sections that are a `name` (canonical, or its own heading), preferred headings first."""
+        canonical = self.named(name)
+        titles = canonical.titles if canonical else (fold(name),)
+        found = [(titles.index(fold(s.title)), s) for s in document.sections if fold(s.title) in titles]
+        return [section for _, section in sorted(found, key=lambda pair: (pair[0], pair[1].start))]
+
+    def is_clinical(self, title: str) -> bool:
+        """Whether free questions may be answered from sections of this heading."""
+        folded = fold(title)
+        means = [section for section in self.sections if folded in section.titles]
+        return any(section.clinical for section in means) if means else True
+
+    def cues(self, masked: str, kinds: Iterable[str], headings: Iterable[str] = ()) -> list[Cue]:
+        """What a question asks for, in its order; of overlapping cues the longest counts, a literal heading first.
+
+        `masked` is the folded question with names masked; only sections of the given kinds count; `headings` are folded
+        headings of the documents asked about.
+        """
+        wanted = set(kinds)
+        cues = [
+            Cue(section.name, match.start(), match.end())
+            for section in self.sections
+            if wanted & set(section.kinds)
+            for match in section.cues.finditer(masked)
+            if match.end() > match.start()
+        ]
+        for heading in set(headings):
+            at = masked.find(heading) if len(heading) > 1 else -1
+            if at >= 0:
+                cues.append(Cue(heading, at, at + len(heading), title=heading))
+        return _longest(cues)
+
+    def populations_in(self, masked: str) -> list[tuple[Population, int, int]]:
+        """Patient groups the question speaks of, with their places."""
+        return [
+            (population, match.start(), match.end())
+            for population in self.populations
+            for match in population.cues.finditer(masked)
+            if match.end() > match.start()
+        ]
+
+
+def _longest(cues: Sequence[Cue]) -> list[Cue]:
+    chosen: list[Cue] = []
+    for cue in sorted(cues, key=lambda c: (c.start - c.end, not c.title, c.start)):
+        if all(cue.end <= other.start or other.end <= cue.start for other in chosen):
+            chosen.append(cue)
+    return sorted(chosen, key=lambda c: c.start)
+
+
+def load_guide(text: str, path: str = "sections.toml") -> SectionGuide:
+    """Read a sections.toml. Raises KnowledgeBaseError when it does not parse or misses a key."""
+    try:
+        return _guide(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise KnowledgeBaseError([Fault(path, 0, "", f"TOML 无法解析：{error}")]) from error
+    except (KeyError, TypeError, re.error) as error:
+        raise KnowledgeBaseError([Fault(path, 0, str(error), "章节配置缺少此项或写法不对")]) from error
+
+
+def _guide(raw: dict[str, Any]) -> SectionGuide:
+    sections = tuple(
+        CanonicalSection(
+            entry["name"],
+            tuple(entry["kinds"]),
+            tuple(fold(title) for title in entry["titles"]),
+            _either(entry["cues"]),
+            entry.get("clinical", True),
+        )
+        for entry in raw["section"]
+    )
+    populations = tuple(
+        Population(
+            entry["name"],
+            tuple(entry["terms"]),
+            _either(entry["cues"]),
+            tuple(fold(title) for title in entry["titles"]),
+        )
+        for entry in raw["population"]
+    )
+    words: dict[str, Any] = {k: v if isinstance(v, str) else tuple(v) for k, v in raw["words"].items()}
+    return SectionGuide(sections, populations, Words(**words))
+
+
+def _either(patterns: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))

@@ -1,0 +1,59 @@
+"""How text is folded and cut into terms for matching. The text that is shown is never altered."""
+
+import re
+import unicodedata
+from collections.abc import Sequence, Set
+from functools import cache
+
+_RUN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]+|[^\W_\u3400-\u9fff\uf900-\ufaff]+(?:[.\-/][^\W_\u3400-\u9fff\uf900-\ufaff]+)*")
+_FIRST_HAN, _LAST_HAN = 0x3400, 0x9FFF
+
+
+@cache
+def _simplified() -> dict[int, str]:
+    """Traditional to Simplified, character by character (OpenCC's table), so that a fold keeps every position."""
+    import opencc
+
+    converter = opencc.OpenCC("t2s")
+    pairs = ((code, converter.convert(chr(code))) for code in range(_FIRST_HAN, _LAST_HAN + 1))
+    return {code: plain for code, plain in pairs if len(plain) == 1 and plain != chr(code)}
+
+
+def tidy(text: str) -> str:
+    """Full width to half width and compatibility forms to plain ones (Unicode NFKC)."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def fold(text: str) -> str:
+    """Give the lower-case, half-width, Simplified form that is matched. It has the length of `tidy(text)`, and folding it again changes
+    nothing.
+    """
+    plain = tidy(text)
+    lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in plain)
+    return lowered.translate(_simplified())
+
+
+def bare(text: str) -> str:
+    """The folded text without white space and punctuation: what two spellings of one statement share."""
+    return "".join(c for c in fold(text) if c.isalnum())
+
+
+def terms(folded: str) -> list[str]:
+    """Character bigrams of Chinese runs (a lone character stays alone) and whole Latin or numeric words, in order."""
+    found: list[str] = []
+    for run in _RUN.findall(folded):
+        if _FIRST_HAN <= ord(run[0]) <= 0xFAFF and len(run) > 1:
+            found.extend(run[i : i + 2] for i in range(len(run) - 1))
+        else:
+            found.append(run)
+    return found
+
+
+def missing_terms(wanted: Sequence[str], held: Set[str]) -> list[str]:
+    """Wanted terms (of one run of text, in order) that are not held, but for bigrams that only bridge two held words: 渴多 in 口渴多饮."""
+    missing = []
+    for before, term, after in zip(["", *wanted], wanted, [*wanted[1:], ""], strict=False):
+        bridges = before in held and after in held and before[-1:] == term[0] and after[:1] == term[-1]
+        if term not in held and not bridges:
+            missing.append(term)
+    return missing

@@ -1,0 +1,211 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import console
+
+Run = Callable[..., tuple[int, str, str]]
+Write = Callable[..., Path]
+ANSWER_KEYS = ["id", "question", "status", "sentences", "citations", "notices", "candidates", "release", "generator", "milliseconds"]
+CITATION_KEYS = ["number", "document", "title", "section", "start", "end", "quote", "source"]
+HIT_KEYS = ["document", "title", "section", "start", "end", "text", "score", "similarity"]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["qizhen", *map(str, arguments)])
+        code = 0
+        try:
+            console.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_build_prints_one_object(run: Run, tmp_path: Path, sample_file: Path) -> None:
+    code, out, _ = run("index", "build", "--kb", sample_file, "--index", tmp_path / "index", "--json")
+    built = json.loads(out)
+    assert code == 0
+    assert list(built) == ["release", "parent", "documents", "passages", "added", "changed", "removed", "seconds"]
+    assert (built["parent"], built["documents"], built["added"]) == ("", 10, 10)
+    code, out, _ = run("index", "build", "--kb", sample_file, "--index", tmp_path / "index")
+    assert "没有变化" in out
+
+
+def test_ask_prints_the_contract(run: Run, sample_index: Path) -> None:
+    code, out, _ = run("ask", "头孢克洛能治什么病", "--index", sample_index, "--json")
+    answer = json.loads(out)
+    assert (code, list(answer)) == (0, ANSWER_KEYS)
+    assert answer["sentences"][0] == {"text": "中耳炎。", "citations": [1]}
+    citation = answer["citations"][0]
+    assert list(citation) == CITATION_KEYS
+    assert (citation["document"], citation["quote"], citation["end"] - citation["start"]) == ("drug/a", "中耳炎。", 4)
+    assert citation["source"]["publisher"] == "甲药厂"
+
+
+def test_a_batch_keeps_order_and_ids(run: Run, sample_index: Path, write_lines: Write) -> None:
+    rows = [
+        {"id": "2", "question": "它的禁忌", "history": [{"role": "user", "content": "头孢克洛怎么吃"}]},
+        {"id": 1, "question": "阿哌沙班怎么吃"},
+    ]
+    code, out, _ = run("ask", "--questions", write_lines(rows), "--index", sample_index, "--json")
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [(a["id"], a["status"]) for a in answers] == [("2", "answered"), ("1", "refused")]
+
+
+def test_search_prints_hits(run: Run, sample_index: Path, write_lines: Write) -> None:
+    code, out, _ = run("search", "头孢克洛怎么吃", "--limit", 2, "--index", sample_index, "--json")
+    found = json.loads(out)
+    assert (code, list(found), len(found["hits"])) == (0, ["id", "hits", "milliseconds"], 2)
+    assert list(found["hits"][0]) == HIT_KEYS
+    code, out, _ = run("search", "--questions", write_lines([{"id": "q", "question": "痛风"}]), "--index", sample_index, "--json")
+    assert json.loads(out)["id"] == "q"
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "title", "candidates"),
+    [
+        ("希刻劳", "found", "头孢克洛胶囊", []),
+        ("CEFIXIME", "found", "头孢克肟胶囊", []),
+        ("环孢素", "ambiguous", "", ["环孢素软胶囊", "环孢素口服溶液"]),
+        ("头孢克罗", "unknown", "", ["头孢克洛胶囊", "头孢克肟胶囊"]),
+        ("痛风", "unknown", "", []),
+    ],
+)
+def test_drug_finds_any_name(run: Run, sample_index: Path, name: str, status: str, title: str, candidates: list[str]) -> None:
+    code, out, _ = run("drug", name, "--index", sample_index, "--json")
+    card = json.loads(out)
+    assert code == 0
+    assert list(card) == ["status", "document", "title", "sections", "candidates"]
+    assert (card["status"], card["title"], [c["title"] for c in card["candidates"]]) == (status, title, candidates)
+
+
+def test_drug_shows_one_section_of_every_source(run: Run, sample_index: Path) -> None:
+    _, out, _ = run("drug", "逍遥丸", "--section", "用法用量", "--index", sample_index, "--json")
+    assert [(s["document"], s["title"]) for s in json.loads(out)["sections"]] == [("drug/d1", "用法用量"), ("drug/d2", "用法用量")]
+    _, out, _ = run("drug", "阿司匹林", "--section", "贮藏", "--index", sample_index)
+    assert "没有“贮藏”一节；已有：药物类别、适应症、用法用量、禁忌、药物相互作用" in out
+
+
+def test_releases_verify_publish_rollback(run: Run, tmp_path: Path, sample_file: Path, write_lines: Write) -> None:
+    index = tmp_path / "index"
+    first = json.loads(run("index", "build", "--kb", sample_file, "--index", index, "--json")[1])["release"]
+    more = write_lines([{"id": "z", "title": "丁", "sections": [{"title": "概述", "text": "文"}]}])
+    second = json.loads(run("index", "build", "--kb", sample_file, "--kb", more, "--index", index, "--json")[1])["release"]
+    listed = json.loads(run("index", "releases", "--index", index, "--json")[1])
+    assert (listed["current"], [r["id"] for r in listed["releases"]]) == (second, sorted([first, second]))
+    assert json.loads(run("index", "rollback", "--index", index, "--json")[1]) == {"release": first, "before": second}
+    assert json.loads(run("index", "publish", second, "--index", index, "--json")[1]) == {"release": second, "before": first}
+    code, out, _ = run("index", "verify", "--index", index, "--json")
+    assert (code, json.loads(out)) == (0, {"release": second, "sound": True, "faults": []})
+    (index / "releases" / second / "vectors.faiss").write_bytes(b"")
+    code, out, err = run("index", "verify", "--index", index, "--json")
+    assert (code, json.loads(out)["faults"]) == (2, ["`vectors.faiss` 内容与清单不符"])
+    assert err.startswith("hint: ")
+
+
+def test_check_prints_a_verdict_a_line(run: Run, write_lines: Write) -> None:
+    claims = write_lines([{"claim": "一次2.5g", "evidence": "一次0.25g"}, {"claim": "一次250mg", "evidence": "一次0.25g"}])
+    code, out, _ = run("check", "--claims", claims, "--json")
+    assert code == 0
+    assert [json.loads(line)["verdict"] for line in out.splitlines()] == ["contradicted", "supported"]
+
+
+def test_measure_counts_what_it_should(run: Run, sample_index: Path, write_lines: Write) -> None:
+    rows: list[dict[str, Any]] = [
+        {"id": "1", "question": "头孢克洛能治什么病", "documents": ["drug/a"], "terms": [["中耳炎"], ["肺炎"], ["痛经"]], "category": "药"},
+        {"id": "2", "question": "阿哌沙班能治什么病", "refuse": True},
+        {"id": "3", "question": "头孢克肟的贮藏", "documents": ["drug/b"]},
+    ]
+    _, out, _ = run("measure", "--questions", write_lines(rows), "--index", sample_index, "--json")
+    got = json.loads(out)
+    assert got["retrieval"]["recall@1"] == 1.0
+    assert [got["answers"][f"standard_{n}"]["share"] for n in (1, 2, 3)] == [1.0, 1.0, 1.0]
+    assert got["answers"]["item_recall"]["share"] == 0.6667
+    assert got["refusals"]["unanswerable"]["refused"]["share"] == 1.0
+    assert got["refusals"]["answerable"]["refused"]["share"] == 0.5
+    assert (got["citations"]["shown"], got["citations"]["valid"]["share"], got["citations"]["outside"]) == (3, 1.0, 0)
+    assert got["categories"]["药"]["questions"] == 1
+    _, out, _ = run("measure", "--questions", write_lines(rows), "--index", sample_index)
+    assert "应拒而拒" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["ask", "痛风", "--index", "nowhere"], "`nowhere` 里还没有发布的知识库"),
+        (["ask", ""], "问题是空的：``"),
+        (["ask"], "没有给出问题：``"),
+        (["ask", "痛风", "--questions", "x.jsonl"], "问题 `痛风` 和 --questions `x.jsonl` 不能同时给出"),
+        (["ask", "--questions", "none.jsonl"], "问题文件 `none.jsonl` 读不出来"),
+        (["ask", "痛风", "--generator", "oracle"], "没有回答方式 `oracle`"),
+        (["measure", "--questions", "none.jsonl", "--generator", "oracle"], "没有回答方式 `oracle`"),
+        (["check", "--claims", "none.jsonl"], "核对文件 `none.jsonl` 读不出来"),
+        (["index", "build", "--kb", "none"], "none: 没有这个文件"),
+        (["index", "rollback", "--index", "nowhere"], "`nowhere` 里还没有发布的知识库"),
+        (["index", "publish", "x", "--index", "nowhere"], "`nowhere` 里没有版本 `x`（最近的版本：无）"),
+        (["serve", "--host", "0.0.0.0"], "不能监听 `0.0.0.0`：还没有账户"),
+        (["drug", " "], "问题是空的：`"),
+    ],
+)
+def test_misuse_is_one_clear_message_and_exit_code_2(run: Run, arguments: list[str], fault: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert fault in err
+    assert "\nhint: " in err
+    assert "Traceback" not in err
+
+
+def test_faults_of_a_questions_file_are_told_together(run: Run, sample_index: Path, tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    lines = ['{"id": "1"}', "{", '{"id": "2", "question": "  "}', '{"id": "3", "question": "痛风", "history": ["x"], "terms": "y"}', "[]"]
+    path.write_text("\n".join([*lines, '{"id": "4", "question": "痛风", "documents": [1]}']), "utf-8")
+    code, out, err = run("ask", "--questions", path, "--index", sample_index)
+    assert (code, out) == (2, "")
+    assert f"问题文件 `{path}` 有 `7` 处错误" in err
+    for fault in (
+        ":1: id、question: 缺少，或不是文字",
+        ":2: JSON 无法解析",
+        ":3: question: 问题是空的",
+        ":4: history: 应为",
+        ":4: terms: 应为",
+        ":5: 一行应为一个 JSON 对象",
+        ":6: documents: 应为文档编号的列表",
+    ):
+        assert f"{path}{fault}" in err
+    path.write_text("\n", "utf-8")
+    assert "没有问题" in run("ask", "--questions", path, "--index", sample_index)[2]
+
+
+def test_unknown_options_are_misuse(run: Run) -> None:
+    assert run("ask", "痛风", "--loud")[0] == 2
+    assert run("nonsense")[0] == 2
+
+
+def test_plain_output_groups_sentences_and_sources(run: Run, sample_index: Path) -> None:
+    _, out, _ = run("ask", "头孢克洛能治什么病", "--index", sample_index)
+    assert out == (
+        "问：头孢克洛能治什么病\n\n【头孢克洛胶囊 · 适应症】\n中耳炎。[1]\n下呼吸道感染，包括肺炎。[2]\n尿路感染。[3]\n\n"
+        "来源\n[1][2][3] 头孢克洛胶囊 · 适应症 · 甲药厂 · 2025-01-02\n\n仅供专业人员参考，不能替代诊疗决策。\n\n"
+    )
+    _, out, _ = run("ask", "头孢克罗怎么吃", "--index", sample_index)
+    assert out.startswith("问：头孢克罗怎么吃\n\n没有收录“头孢克罗”。您要找的是：\n  头孢克洛胶囊\n")
+
+
+@pytest.mark.slow
+def test_the_installed_command_keeps_stdout_for_data(sample_file: Path, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "qizhen"), "index", "build", "--kb", str(sample_file), "--index", str(tmp_path / "i"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 1
+    assert json.loads(done.stdout)["documents"] == 10
