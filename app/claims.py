@@ -20,8 +20,7 @@ _WORDING = 0.8
 _DIGITS = {"零": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
 _HAN_NUMBER = "[零一二两三四五六七八九十百半]+"
 _NUMBER = rf"(?:\d+(?:\.\d+)?|{_HAN_NUMBER})"
-_COUNTS = ("个月", "年", "岁", "月龄", "片", "粒", "袋", "支", "丸", "包", "滴", "喷", "揿", "贴", "瓶", "次", "倍", "疗程")
-_COUNTS += ("%", "℃", "°c", "mmhg", "ml/min")
+_COUNTS = "个月 年 岁 月龄 片 粒 袋 支 丸 包 滴 喷 揿 贴 瓶 次 倍 疗程 % ℃ °c mmhg ml/min".split()
 # Unit to (base unit, factor). Counts of tablets and the like stay as they are.
 _UNITS: dict[str, tuple[str, Fraction]] = {
     **dict.fromkeys(("kg", "千克", "公斤"), ("g", Fraction(1000))),

@@ -40,8 +40,16 @@ from indexer.search import search
 MISUSE = 2
 _TABLE_WIDTH = 160
 
-app = typer.Typer(help="启真：每一句都标明出处的中文医学问答。", no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-index_app = typer.Typer(help="知识库的版本：建立、查看、检查、发布、退回。", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="启真：每一句都标明出处的中文医学问答。",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+index_app = typer.Typer(
+    help="知识库的版本：建立、查看、检查、发布、退回。", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
 app.add_typer(index_app, name="index")
 
 notes = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -288,6 +296,7 @@ def serve_command(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     index: Index = DEFAULT_INDEX,
     state: Annotated[Path, typer.Option(help="对话记录等的文件夹。", metavar="DIR")] = Path("var"),
+    open_page: Annotated[bool, typer.Option("--open", help="启动后在浏览器中打开。")] = False,
 ) -> None:
     """启动问答网页；第一次启动时先用自带知识库建立索引。"""
     from app.server import check_address, serve
@@ -296,7 +305,7 @@ def serve_command(
     if not release_ids(index):
         notes.print(f"`{index}` 里还没有知识库，先用自带的示例知识库建立索引。", soft_wrap=True)
         index_build(index=index)
-    serve(ServerSettings(index, state, host, port))
+    serve(ServerSettings(index, state, host, port), open_page)
 
 
 def _given(question: str | None) -> str:

@@ -27,6 +27,7 @@ _AVOIDING = ("禁忌", "注意事项", "药物相互作用", "特殊人群", "�
 _FITTING_SECTIONS = {"治疗药物": ("适应症", "治疗药物"), "治疗方法": ("适应症", "治疗药物"), "概述": ("临床表现", "概述")}
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
 _INTERACTION = "药物相互作用"
+_DOSE = "用法用量"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +153,15 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     if not found:
         return Refusal(_what_is_missing(question, subject, documents), tuple(positions))
     surfaced = _surfaced(release, question, documents, found) if question.sections else []
-    return Evidence(tuple(found + surfaced), _disagreement(documents, found))
+    return Evidence(tuple(found + surfaced), (*_disagreement(documents, found), *_absent(release, question, subject, documents)))
 
 
 def _partners(question: Question) -> list[str]:
     """What a drug is to be taken together with, where that is no held name: 头孢, 牛奶."""
-    return [run for run in question.query.pointed if len(run) > 1] if question.sections == (_INTERACTION,) else []
+    if question.sections != (_INTERACTION,):
+        return []
+    runs = (run for run in question.query.pointed if len(run) > 1)
+    return [run for run in runs if re.search(rf"[和与跟同]{re.escape(run)}|{re.escape(run)}[和与跟同]", question.query.folded)]
 
 
 def _focus(release: Release, question: Question, subject: Subject) -> list[list[str]]:
@@ -189,7 +193,8 @@ def _unmentioned(question: Question, documents: Sequence[Document], focus: Seque
 
 def _sections(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[Unit]:
     """The sections asked for, whole; only what speaks of a population where one is named."""
-    populations = question.query.populations
+    # A patient of three counts for a dose wherever the question speaks of it; for other sections only beside what is asked.
+    populations = question.query.populations if _DOSE in question.sections else question.query.asked_populations
     titled = [population for population in populations if population.name not in subject.name]
     if titled and subject.kind == "drug" and not _own_population(titled, documents):
         return _for_populations(release, documents, titled, question.sections)
@@ -362,6 +367,13 @@ def _disagreement(documents: Sequence[Document], found: Sequence[Unit]) -> tuple
     said = {document.id: [bare(u.text) for u in found if u.document.id == document.id] for document in documents}
     distinct = {tuple(texts) for texts in said.values() if texts}
     return ("各来源的说法不一致，请核对原文和修订日期。",) if len(distinct) > 1 else ()
+
+
+def _absent(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[str]:
+    """What was asked for besides what could be answered."""
+    held = [name for name in question.sections if any(release.guide.find(document, name) for document in documents)]
+    missing = [name for name in question.sections if name not in held] if held else []
+    return [f"“{subject.name}”的资料里没有“{'、'.join(missing)}”一节。"] if missing else []
 
 
 def _what_is_missing(question: Question, subject: Subject, documents: Sequence[Document]) -> str:

@@ -6,6 +6,8 @@ import os
 import secrets
 import socket
 import sys
+import threading
+import webbrowser
 from collections.abc import MutableMapping
 from functools import cache
 from pathlib import Path
@@ -69,14 +71,18 @@ def is_loopback(host: str) -> bool:
     return False
 
 
-def serve(settings: ServerSettings) -> None:
-    """Serve until stopped."""
+def serve(settings: ServerSettings, open_page: bool = False) -> None:
+    """Serve until stopped; with `open_page`, show the page in a browser where this machine has a screen."""
     import uvicorn
 
     application = create_application(settings)
     shelf().current()  # a missing or damaged release is told here, not in the chat
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
-    sys.stderr.write(f"启真已启动：http://{address}:{settings.port}/  （按 Ctrl-C 停止）\n")
+    url = f"http://{address}:{settings.port}/"
+    sys.stderr.write(f"启真已启动：{url}  （按 Ctrl-C 停止）\n")
+    has_screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if open_page and has_screen:
+        threading.Timer(1.0, webbrowser.open, [url]).start()
     uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning", server_header=False)
 
 

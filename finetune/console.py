@@ -27,7 +27,7 @@ def embedder_command(
     out: Annotated[Path, typer.Option(help="写到哪个文件夹。", metavar="DIR")],
     kb: Annotated[list[Path] | None, typer.Option("--kb", help="文档文件或文件夹，可多次给出。", metavar="PATH")] = None,
     pairs: Annotated[list[Path] | None, typer.Option(help="问答或同义句的 JSON Lines，可多次给出。", metavar="FILE")] = None,
-    epochs: Annotated[int, typer.Option(min=1)] = 12,
+    epochs: Annotated[int, typer.Option(min=1)] = 5,
     rows: Annotated[int, typer.Option(min=256, help="词表行数，2 的幂。")] = 65536,
     seed: Annotated[int, typer.Option()] = 7,
 ) -> None:

@@ -34,8 +34,8 @@ class EmbedderRecipe:
     rows: int = 65536
     dimensions: int = 128
     batch: int = 1024
-    epochs: int = 12
-    learning_rate: float = 0.02
+    epochs: int = 5
+    learning_rate: float = 0.01
     temperature: float = 0.05
     longest: int = 300
     seed: int = 7

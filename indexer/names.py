@@ -5,12 +5,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 from ahocorasick_rs import AhoCorasick, MatchKind
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from indexer.sections import Words
+from indexer.sounds import sound
 from indexer.terms import fold
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -80,6 +82,14 @@ class NameIndex:
         """The kind of a document of this release."""
         return self._by_position[position].kind
 
+    @cached_property
+    def _sounds(self) -> dict[tuple[str, ...], list[str]]:
+        heard: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for surface in self._surfaces:
+            if _HAN.search(surface):
+                heard[sound(surface)].append(surface)
+        return heard
+
     def exact(self, name: str) -> tuple[int, ...]:
         """Documents that bear this name, by the best rank it has; empty if none does."""
         return self._documents(fold(name).strip())
@@ -99,23 +109,23 @@ class NameIndex:
     def near(self, name: str, kinds: Collection[str], limit: int = 5) -> list[int]:
         """Documents of these kinds whose names could be meant by a misspelt one, nearest first.
 
-        Both begin with the same character, and are one edit apart without their dosage forms, or two where the first two characters
-        agree and neither names a form. 氯丙那林 is near 氯丙嗪; 阿哌沙班 is not near 利伐沙班 (a shared ending is a class of drugs, not a
-        slip of the pen), nor 二至丸 near 二陈丸.
+        Either both sound alike (消遥丸, 逍遥丸), or both begin with the same character and are one edit apart without their dosage
+        forms, or two where the first two characters agree and neither names a form. 氯丙那林 is near 氯丙嗪; 阿哌沙班 is not near
+        利伐沙班 (a shared ending is a class of drugs, not a slip of the pen), nor 二至丸 near 二陈丸.
         """
         folded = fold(name).strip()
+        ranked = [(0, surface) for surface in self._sounds.get(sound(folded), ()) if surface != folded]
         stem = _strip_form(folded, self._words)
-        if len(stem) < _FEWEST_STEM_CHARACTERS:
-            return []
-        matches = process.extract(folded, self._surfaces, scorer=Levenshtein.distance, score_cutoff=2, limit=20 * limit)
-        ranked = []
-        for surface, whole_distance, _ in matches:
-            other = _strip_form(surface, self._words)
-            distance = Levenshtein.distance(stem, other)
-            formless = stem == folded and other == surface
-            if stem[0] == other[0] and (distance == 1 or (distance == 2 and formless and len(stem) > 3 and stem[:2] == other[:2])):
-                ranked.append((whole_distance, self._holders[surface][0][0], surface))
-        return self._first_documents((surface for _, _, surface in sorted(ranked)), kinds, limit)
+        if len(stem) >= _FEWEST_STEM_CHARACTERS:
+            matches = process.extract(folded, self._surfaces, scorer=Levenshtein.distance, score_cutoff=2, limit=20 * limit)
+            ranked += [(int(distance), surface) for surface, distance, _ in matches if self._is_slip(folded, stem, surface)]
+        return self._first_documents((surface for _, surface in sorted(ranked)), kinds, limit)
+
+    def _is_slip(self, folded: str, stem: str, surface: str) -> bool:
+        other = _strip_form(surface, self._words)
+        distance = Levenshtein.distance(stem, other)
+        formless = stem == folded and other == surface and len(stem) > _FEWEST_STEM_CHARACTERS
+        return stem[0] == other[0] and (distance == 1 or (distance == 2 and formless and stem[:2] == other[:2]))
 
     def containing(self, name: str, kinds: Collection[str], limit: int = 8) -> list[int]:
         """Documents of these kinds whose names hold this one as a part, shortest names first: 高血压 in 继发性高血压.
@@ -250,7 +260,7 @@ class NameIndex:
             head = reach[0] if reach else head
         tail = ""
         following = re.match(r"[\u3400-\u9fff]{1,6}", after)
-        if following and following[0][0] not in _JOINTS:
+        if following and following[0][0] not in _JOINTS and not after.startswith(self._words.no_disease_ends):
             ends = [following[0][: following[0].find(e) + len(e)] for e in self._words.disease_ends if e in following[0]]
             short = [piece for piece in ends if not any(word in piece for word in self._words.question)]
             tail = min(short, key=len, default="")

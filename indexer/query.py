@@ -20,13 +20,15 @@ class Query:
     """A question taken apart. Positions are in `folded`.
 
     `residue` holds the runs of text that are neither names nor cues nor question words: what else the question is about.
-    `pointed` is the part of it in the clauses that hold a cue; where there is no cue, in those that hold a name; else all of it.
+    `pointed` is the part of it, and `asked_populations` are the patient groups, in the clauses that hold a cue; where there is no cue,
+    in those that hold a name; else in all.
     """
 
     folded: str
     mentions: tuple[Mention, ...]
     cues: tuple[Cue, ...]
     populations: tuple[Population, ...]
+    asked_populations: tuple[Population, ...]
     residue: tuple[str, ...]
     pointed: tuple[str, ...]
     clauses: tuple[tuple[int, int], ...]
@@ -52,20 +54,21 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
     masked = _mask(folded, [(m.start, m.end) for m in mentions])
     kinds = {m.kind for m in mentions} or {"drug", "disease", "text"}
     cues = guide.cues(masked, kinds, headings)
-    if not cues and mentions:
-        cues = guide.cues(masked, {"drug", "disease", "text"})
+    if not cues and kinds == {"disease"}:  # a disease held beside a drug that may not be
+        cues = guide.cues(masked, {"drug"})
+    cues = cues or guide.cues_by_sound(masked, kinds)
     populations = guide.populations_in(masked)
     spans = [(m.start, m.end) for m in mentions] + [(c.start, c.end) for c in cues] + [(s, e) for _, s, e in populations]
     rest = _mask(folded, spans)
     anchors = [cue.start for cue in cues] or [mention.start for mention in mentions]
-    unique = tuple(dict.fromkeys(population for population, _, _ in populations))
     clauses = _clauses(rest)
     pointed = [clause for clause in clauses if any(clause[0] <= at < clause[1] for at in anchors)] or clauses
     return Query(
         folded,
         tuple(mentions),
         tuple(cues),
-        unique,
+        tuple(dict.fromkeys(population for population, _, _ in populations)),
+        tuple(dict.fromkeys(p for p, start, _ in populations if any(a <= start < b for a, b in pointed))),
         tuple(run for clause in clauses for run in _runs(rest[clause[0] : clause[1]], guide)),
         tuple(run for clause in pointed for run in _runs(rest[clause[0] : clause[1]], guide)),
         tuple(clauses),

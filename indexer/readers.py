@@ -20,7 +20,6 @@ from indexer.errors import Fault, KnowledgeBaseError
 _SOURCE_FIELDS = tuple(Source.__dataclass_fields__)
 _FRONT_FIELDS = {"id", "kind", "title", "aliases", "source"}
 _HEADING = re.compile(r"^##\s+(.+?)\s*#*\s*$")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LONGEST_ID = 200
 # Files beside the documents that are no documents.
 _SKIPPED_FOLDERS = {"questions"}
@@ -240,8 +239,6 @@ def _text(value: Any, field: str, fault: Callable[[str, str], None]) -> str:
         fault(field, "缺少")
     elif not isinstance(value, str):
         fault(field, f"`{value}` 应为文字")
-    elif control := _CONTROL.search(value):
-        fault(field, f"含控制字符 U+{ord(control[0]):04X}")
     else:
         return value.strip() if field in ("id", "title") else value
     return ""
@@ -264,8 +261,6 @@ def _parts(sections: Any, fault: Callable[[str, str], None]) -> list[tuple[str, 
         body = section.get("text")
         if not isinstance(body, str) or not body.strip():
             fault(f"{place}", f"章节“{heading}”没有正文")
-        elif control := _CONTROL.search(body):
-            fault(f"{place}", f"章节“{heading}”含控制字符 U+{ord(control[0]):04X}")
         else:
             parts.append((heading.strip(), body))
     return parts

@@ -13,7 +13,7 @@ from indexer.terms import fold, missing_terms, terms
 
 # How much of a candidate's score is BM25 (as a share of the best candidate's) and how much cosine.
 # Measured by tests/benchmarks/search_quality.py; CHANGELOG.md has the curve.
-_KEYWORD_SHARE = 0.7
+_KEYWORD_SHARE = 0.6
 # A passage of a section that the question asks for outranks every other passage of the same document.
 _SECTION_BONUS = 1.0
 _CANDIDATES = 100

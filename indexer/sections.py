@@ -9,6 +9,7 @@ from typing import Any
 
 from indexer.documents import Document, Section
 from indexer.errors import Fault, KnowledgeBaseError
+from indexer.sounds import sound
 from indexer.terms import fold
 
 SHIPPED = Path(__file__).parent.parent / "kb_data" / "sections.toml"
@@ -47,6 +48,7 @@ class Words:
     modifiers: tuple[str, ...]
     disease_ends: tuple[str, ...]
     disease_starts: tuple[str, ...]
+    no_disease_ends: tuple[str, ...]
     chemical: str
     emergency: tuple[str, ...]
 
@@ -104,6 +106,21 @@ class SectionGuide:
             at = masked.find(heading) if len(heading) > 1 else -1
             if at >= 0:
                 cues.append(Cue(heading, at, at + len(heading), title=heading))
+        return _longest(cues)
+
+    def cues_by_sound(self, masked: str, kinds: Iterable[str]) -> list[Cue]:
+        """Headings that the question misspells by a like-sounding character: 禁祭 for 禁忌."""
+        wanted = set(kinds)
+        heard = sound(masked)
+        cues = [
+            Cue(section.name, start, start + len(title))
+            for section in self.sections
+            if wanted & set(section.kinds)
+            for title in section.titles
+            if len(title) > 1
+            for start in range(len(heard) - len(title) + 1)
+            if heard[start : start + len(title)] == sound(title)
+        ]
         return _longest(cues)
 
     def populations_in(self, masked: str) -> list[tuple[Population, int, int]]:

@@ -29,7 +29,9 @@ def test_an_indication_question_gets_the_indications_whole_and_nothing_else(samp
     assert (answer.release, answer.generator) == (sample.id, "quoting")
 
 
-@pytest.mark.parametrize("question", ["頭孢克洛膠囊能治什麼病", "ＣＥＦＡＣＬＯＲ的适应症", "cefaclor 能治什么病", "希刻劳治什么", "头孢克洛主要用于什么"])
+@pytest.mark.parametrize(
+    "question", ["頭孢克洛膠囊能治什麼病", "ＣＥＦＡＣＬＯＲ的适应症", "cefaclor 能治什么病", "希刻劳治什么", "头孢克洛主要用于什么"]
+)
 def test_script_width_case_and_alias_do_not_matter(sample: Release, question: str) -> None:
     assert texts(ask(sample, question))[0] == "中耳炎。"
 
@@ -194,7 +196,9 @@ def test_questions_that_cannot_be_asked_say_why(sample: Release, question: str, 
     assert caught.value.hint
 
 
-QUESTION = st.text(alphabet="头孢克洛肟阿司匹林华法痛风环素逍遥丸怎么吃能一起儿童孕妇的禁忌适应症和，？ aspirin3岁", min_size=1, max_size=30)
+QUESTION = st.text(
+    alphabet="头孢克洛肟阿司匹林华法痛风环素逍遥丸怎么吃能一起儿童孕妇的禁忌适应症和，？ aspirin3岁", min_size=1, max_size=30
+)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
@@ -213,3 +217,24 @@ def test_whatever_is_asked_every_sentence_is_the_slice_it_cites(sample: Release,
         assert len({quote.unit.document.title for quote in quotes}) == 1
     assert bool(answer.sentences) == (answer.status == "answered")
     assert answer.notices[-1] == DISCLAIMER
+
+
+def test_a_patient_group_told_in_the_background_counts_for_a_dose_only(sample: Release) -> None:
+    assert texts(ask(sample, "孩子3岁，头孢克洛一次吃多少")) == ["儿童按体重一日20mg/kg，分3次服用。"]
+    assert texts(ask(sample, "家里有孩子，头孢克洛怎么保存")) == ["密封，在阴凉干燥处保存。"]
+
+
+def test_a_part_of_the_question_that_is_not_held_is_said(sample: Release) -> None:
+    answer = ask(sample, "头孢克肟的用法用量和贮藏")
+    assert texts(answer)[0] == "口服。"
+    assert "“头孢克肟”的资料里没有“贮藏”一节。" in answer.notices
+
+
+@pytest.mark.parametrize("question", ["头孢克洛禁祭", "头孢克洛的使用禁记"])
+def test_a_section_misspelt_by_its_sound_is_understood(sample: Release, question: str) -> None:
+    assert texts(ask(sample, question)) == ["对头孢菌素过敏者禁用。", "孕妇禁用。"]
+
+
+def test_a_name_misspelt_by_its_sound_is_offered(sample: Release) -> None:
+    answer = ask(sample, "消遥丸怎么吃")
+    assert (answer.status, [c.title for c in answer.candidates]) == ("clarify", ["逍遥丸"])

@@ -205,7 +205,16 @@ def test_plain_output_groups_sentences_and_sources(run: Run, sample_index: Path)
 
 @pytest.mark.slow
 def test_the_installed_command_keeps_stdout_for_data(sample_file: Path, tmp_path: Path) -> None:
-    command = [str(Path(sys.executable).parent / "qizhen"), "index", "build", "--kb", str(sample_file), "--index", str(tmp_path / "i"), "--json"]
+    command = [
+        str(Path(sys.executable).parent / "qizhen"),
+        "index",
+        "build",
+        "--kb",
+        str(sample_file),
+        "--index",
+        str(tmp_path / "i"),
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == 1
     assert json.loads(done.stdout)["documents"] == 10

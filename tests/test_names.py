@@ -94,7 +94,8 @@ def test_a_misspelt_name_is_near_but_a_shared_class_ending_is_not(names: NameInd
     assert near("氯丙那林") == ["氯丙嗪"]
     assert near("阿司匹灵") == ["阿司匹林"]
     assert near("阿哌沙班") == []
-    assert near("消遥丸") == []
+    assert near("消遥丸") == ["逍遥丸"]
+    assert near("二妙丸") == []
 
 
 def test_related_names_are_shown_for_one_that_is_not_held(names: NameIndex) -> None:

@@ -143,7 +143,7 @@ def test_a_damaged_release_is_not_published_and_the_next_build_starts_anew(index
     first = current_id(index)
     second = build_release(index, [write_lines([row("a")])]).release
     (release_folder(index, first) / "vectors.faiss").write_bytes(b"x")
-    with pytest.raises(IndexDamagedError, match="未通过检查，没有发布：`vectors.faiss` 内容与清单不符"):
+    with pytest.raises(IndexDamagedError, match=r"未通过检查，没有发布：`vectors\.faiss` 内容与清单不符"):
         rollback_release(index)
     assert current_id(index) == second
     (release_folder(index, second) / "documents.sqlite").write_bytes(b"x" * 100)
@@ -154,7 +154,7 @@ def test_a_damaged_release_is_not_published_and_the_next_build_starts_anew(index
 
 def test_a_damaged_manifest_is_told(index: Path) -> None:
     (release_folder(index, current_id(index)) / "manifest.json").write_text("{", "utf-8")
-    with pytest.raises(IndexDamagedError, match="的清单 .* 损坏"):
+    with pytest.raises(IndexDamagedError, match=r"的清单 .* 损坏"):
         open_release(index)
     assert "损坏" in verify_release(index)[0]
 
@@ -213,7 +213,16 @@ def test_a_fault_of_the_disk_leaves_the_published_release(
     assert build_release(index, [write_lines([row("c")])]).documents == 1
 
 
-STEPS = ["write_documents", "write_vector_index", "write_keyword_index", "digest_files", "write_manifest", "verify_folder", "_sync", "switch_to"]
+STEPS = [
+    "write_documents",
+    "write_vector_index",
+    "write_keyword_index",
+    "digest_files",
+    "write_manifest",
+    "verify_folder",
+    "_sync",
+    "switch_to",
+]
 KILL = """
 import os, signal, sys
 from pathlib import Path
@@ -235,7 +244,9 @@ build.build_release(Path(index), [Path(knowledge)])
 def test_a_build_killed_at_any_step_leaves_a_whole_release(index: Path, write_lines: Write, step: str, when: str) -> None:
     before = current_id(index)
     knowledge = write_lines([row("c")])
-    killed = subprocess.run([sys.executable, "-c", KILL, step, when, str(index), str(knowledge)], cwd=ROOT, capture_output=True, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILL, step, when, str(index), str(knowledge)], cwd=ROOT, capture_output=True, check=False
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     switched = (step, when) == ("switch_to", "after")
     assert (current_id(index) == before) is not switched
