@@ -7,7 +7,8 @@ from typing import Literal
 
 from app.citations import Citation, Unit, cite
 from app.claims import check_claim
-from app.evidence import Clarification, Evidence, gather
+from app.evidence import gather
+from app.finding import Clarification, Evidence
 from app.generators import GENERATORS, Generator, QuotingGenerator
 from app.question import Turn, read_question
 from app.safety import DISCLAIMER, EMERGENCY, REFUSAL, is_emergency, review_notices

@@ -1,7 +1,7 @@
 """What is asked about what: a question resolved against a release and the conversation before it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from indexer.documents import Document
@@ -87,7 +87,7 @@ def _carry_over(release: Release, question: Question, earlier: Question) -> Ques
     headings = _headings(release, [position for subject in earlier.subjects for position in subject.documents])
     query = read_query(question.text, release.names, release.guide, headings)
     kinds = {subject.kind for subject in earlier.subjects}
-    fitting = [cue.name for cue in query.cues if cue.title or not kinds or _kinds_of(release, cue.name) & kinds]
+    fitting = [cue.name for cue in query.cues if cue.title or not kinds or kinds_of(release, [cue.name]) & kinds]
     return replace(
         question,
         query=query,
@@ -117,7 +117,7 @@ def _unknown(release: Release, query: Query, subjects: Sequence[Subject], sectio
     """What the question is about where it asks for sections that none of its subjects could have, or has no subject."""
     if not sections:
         return ""
-    asked = set().union(*(_kinds_of(release, section) for section in sections))
+    asked = kinds_of(release, sections)
     if any(subject.kind in asked for subject in subjects):
         return ""
     return max(_content(query.pointed) or _content(query.residue), key=len, default="")
@@ -128,9 +128,13 @@ def _content(runs: Sequence[str]) -> list[str]:
     return [run for run in runs if len(run) > 1]
 
 
-def _kinds_of(release: Release, section: str) -> set[str]:
-    canonical = release.guide.named(section)
-    return set(canonical.kinds) if canonical else {"drug", "disease", "text"}
+def kinds_of(release: Release, sections: Iterable[str]) -> set[str]:
+    """The kinds of documents that have one of these sections; a heading that no canonical section means may be any document's."""
+    kinds: set[str] = set()
+    for name in sections:
+        canonical = release.guide.named(name)
+        kinds |= set(canonical.kinds) if canonical else {"drug", "disease", "text"}
+    return kinds
 
 
 def _headings(release: Release, positions: Sequence[int]) -> list[str]:

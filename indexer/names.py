@@ -109,23 +109,28 @@ class NameIndex:
     def near(self, name: str, kinds: Collection[str], limit: int = 5) -> list[int]:
         """Documents of these kinds whose names could be meant by a misspelt one, nearest first.
 
-        Either both sound alike (消遥丸, 逍遥丸), or both begin with the same character and are one edit apart without their dosage
-        forms, or two where the first two characters agree and neither names a form. 氯丙那林 is near 氯丙嗪; 阿哌沙班 is not near
-        利伐沙班 (a shared ending is a class of drugs, not a slip of the pen), nor 二至丸 near 二陈丸.
+        Either both sound alike and share half of their characters (消遥丸, 逍遥丸), or they begin alike and are a slip apart:
+        氯丙那林 is near 氯丙嗪; 阿哌沙班 is not near 利伐沙班 (a shared ending is a class of drugs), nor 胃康灵胶囊 near 胃康胶囊
+        (another product).
         """
         folded = fold(name).strip()
-        ranked = [(0, surface) for surface in self._sounds.get(sound(folded), ()) if surface != folded]
         stem = _strip_form(folded, self._words)
+        alike = self._sounds.get(sound(folded), ())
+        ranked = [(0, surface) for surface in alike if surface != folded and 2 * len(set(stem) & set(surface)) >= len(set(stem))]
         if len(stem) >= _FEWEST_STEM_CHARACTERS:
             matches = process.extract(folded, self._surfaces, scorer=Levenshtein.distance, score_cutoff=2, limit=20 * limit)
             ranked += [(int(distance), surface) for surface, distance, _ in matches if self._is_slip(folded, stem, surface)]
         return self._first_documents((surface for _, surface in sorted(ranked)), kinds, limit)
 
     def _is_slip(self, folded: str, stem: str, surface: str) -> bool:
+        """One edit; two in a longer name without dosage form; one character mistaken in a product's name of the same form."""
         other = _strip_form(surface, self._words)
         distance = Levenshtein.distance(stem, other)
-        formless = stem == folded and other == surface and len(stem) > _FEWEST_STEM_CHARACTERS
-        return stem[0] == other[0] and (distance == 1 or (distance == 2 and formless and stem[:2] == other[:2]))
+        if stem[0] != other[0] or distance > 2:
+            return False
+        if stem != folded and other != surface:
+            return distance == 1 and len(stem) == len(other) and folded[len(stem) :] == surface[len(other) :]
+        return distance == 1 or (stem == folded and other == surface and len(stem) > _FEWEST_STEM_CHARACTERS and stem[:2] == other[:2])
 
     def containing(self, name: str, kinds: Collection[str], limit: int = 8) -> list[int]:
         """Documents of these kinds whose names hold this one as a part, shortest names first: 高血压 in 继发性高血压.

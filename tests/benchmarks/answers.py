@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app import evidence
+from app import unnamed
 from app.answering import ask
 from app.measuring import measure
 from app.questions_file import read_questions
@@ -141,13 +141,13 @@ def print_curve(release: Release, labels: Sequence[Mapping[str, Any]], dice: ran
     complaints = [parts for text in listed if len(parts := [p for p in re.split(r"[,，、;；]", text) if 2 <= len(p) <= 6]) > 1]
     held = ["、".join(dice.sample(dice.choice(complaints), 2)) + "吃什么药" for _ in range(200)]
     sets = {"complaints held": held, "topics not held": NOT_HELD, "not medical": NOT_MEDICAL}
-    chosen = evidence.COVERED
+    chosen = unnamed.COVERED
     for threshold in (0.3, 0.4, 0.5, 0.56, 0.62, 0.7, 0.8, 0.9):
-        evidence.COVERED = threshold
+        unnamed.COVERED = threshold
         shares = [100 * sum(ask(release, q).status == "answered" for q in asked) / len(asked) for asked in sets.values()]
         row = "   ".join(f"{name} {share:5.1f} %" for name, share in zip(sets, shares, strict=True))
         sys.stdout.write(f"  {threshold:.2f}  {row}{' <- default' if threshold == chosen else ''}\n")
-    evidence.COVERED = chosen
+    unnamed.COVERED = chosen
 
 
 def main() -> None:

@@ -1,0 +1,92 @@
+"""Sentences of given documents, chosen by section, patient group, name or wording."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from app.citations import Unit
+from indexer.documents import Document, Section
+from indexer.release import Release
+from indexer.search import coverage
+from indexer.sections import Population
+from indexer.sentences import sentence_spans
+from indexer.terms import fold
+
+# Share of what a question says, weighted by rarity, that a sentence of a document it names must hold.
+COVERED_IN_DOCUMENT = 0.5
+MOST_SENTENCES = 6
+INTERACTION = "药物相互作用"
+# Where a drug's texts speak of whom it must not be given to, or how else.
+_AVOIDING = ("禁忌", "注意事项", INTERACTION, "特殊人群", "用法用量")
+
+
+def units_of(document: Document, section: Section) -> list[Unit]:
+    """The sentences of a section, in order."""
+    return [Unit(document, section, *span) for span in sentence_spans(document.text, section.start, section.end)]
+
+
+def in_sections(release: Release, documents: Sequence[Document], names: Sequence[str]) -> list[Unit]:
+    """The sections of these canonical names (or headings), whole."""
+    sections = [(d, s) for d in documents for name in names for s in release.guide.find(d, name)]
+    return unique(unit for document, section in sections for unit in units_of(document, section))
+
+
+def mentioning(release: Release, documents: Sequence[Document], names: Sequence[str]) -> list[Unit]:
+    """Sentences of the clinical sections that hold one of the names."""
+    return [unit for unit in _clinical(release, documents) if any(name in fold(unit.text) for name in names)]
+
+
+def covering(release: Release, documents: Sequence[Document], runs: Sequence[str]) -> list[Unit]:
+    """Sentences of the clinical sections that hold enough of what is said, the fullest first where they differ much."""
+    scored = [(coverage(release, runs, f"{unit.section.title} {unit.text}"), unit) for unit in _clinical(release, documents)]
+    best = max((share for share, _ in scored), default=0.0)
+    return unique([unit for share, unit in scored if share >= max(COVERED_IN_DOCUMENT, 0.8 * best)])[:MOST_SENTENCES]
+
+
+def for_populations(
+    release: Release, documents: Sequence[Document], populations: Sequence[Population], sections: Sequence[str]
+) -> list[Unit]:
+    """Sections about the populations, and the sentences that speak of them in the sections asked for and in the warnings."""
+    found: list[Unit] = []
+    for document in documents:
+        own = [s for s in document.sections if any(fold(s.title) in population.titles for population in populations)]
+        asked = [s for name in dict.fromkeys((*sections, *_AVOIDING)) for s in release.guide.find(document, name)]
+        words = [term for population in populations for term in population.terms]
+        for section in asked:
+            found.extend(unit for unit in units_of(document, section) if any(word in fold(unit.text) for word in words))
+        found.extend(unit for section in own for unit in units_of(document, section))
+    return unique(found)
+
+
+def overview(release: Release, documents: Sequence[Document]) -> list[Unit]:
+    """What a bare name is answered with: what it is and what it is for."""
+    found: list[Unit] = []
+    for document in documents:
+        names = ("药物类别", "适应症") if document.kind == "drug" else ("概述", "临床表现")
+        sections = [section for name in names for section in release.guide.find(document, name)[:1]]
+        if document.kind == "disease" and len(sections) > 1:
+            sections = sections[:1]
+        found.extend(unit for section in sections or document.sections[:1] for unit in units_of(document, section))
+    return unique(found)
+
+
+def warnings(release: Release, documents: Sequence[Document]) -> list[Unit]:
+    """All sentences about what a drug must not be combined with or given to."""
+    sections = [(d, s) for d in documents for name in (INTERACTION, "禁忌", "注意事项") for s in release.guide.find(d, name)]
+    return [unit for document, section in sections for unit in units_of(document, section)]
+
+
+def class_names(release: Release, documents: Sequence[Document]) -> list[str]:
+    """What the drugs are by class, as other texts may call them: 非甾体抗炎药."""
+    sections = [(d, s) for d in documents for s in release.guide.find(d, "药物类别")]
+    parts = [part for d, s in sections for part in re.split(r"[,。;、()\s]|属于?", fold(d.body(s)))]
+    return [part for part in parts if len(part) > 2]
+
+
+def _clinical(release: Release, documents: Sequence[Document]) -> list[Unit]:
+    sections = [(d, s) for d in documents for s in d.sections if release.guide.is_clinical(s.title)]
+    return [unit for document, section in sections for unit in units_of(document, section)]
+
+
+def unique(units: Iterable[Unit]) -> list[Unit]:
+    """Each span once, where it first stands."""
+    return list({(unit.document.id, unit.start, unit.end): unit for unit in units}.values())

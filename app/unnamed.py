@@ -1,0 +1,86 @@
+"""Questions that name nothing held: refused, asked back, or answered from passages that hold most of what they say."""
+
+import re
+
+from app.citations import Unit
+from app.finding import Clarification, Evidence, Finding, Refusal
+from app.question import Question, content_terms, kinds_of
+from app.selection import MOST_SENTENCES, unique
+from indexer.release import Release
+from indexer.search import Hit, coverage, find_passages
+from indexer.sentences import sentence_spans
+from indexer.terms import fold, terms
+
+# Share of a free question's content, weighted by rarity, that a passage must hold before it may answer.
+# 0.62: the least at which no question about a topic that is not held was answered, while 93 % of complaints that labels list were;
+# measured by tests/benchmarks/answers.py, which prints the curve.
+COVERED = 0.62
+_MOST_DOCUMENTS = 3
+# Where a question for a section may look when it names a condition instead of a drug or disease that is held.
+_FITTING_SECTIONS = {"治疗药物": ("适应症", "治疗药物"), "治疗方法": ("适应症", "治疗药物"), "概述": ("临床表现", "概述")}
+PURPOSE = re.compile(r"(?:治疗|用于|用来治|医治|治)([\u3400-\u9fffa-z0-9\-]{2,})")
+
+
+def unknown_subject(release: Release, question: Question) -> Finding:
+    """A question for sections of something that is not held. Its name must not be looked for in others' texts, except where the
+    question asks which drug or disease fits a condition, or where a plain text speaks of it.
+    """
+    found = free_question(release, question)
+    if isinstance(found, Evidence):
+        return found
+    purpose = PURPOSE.fullmatch(question.unknown)
+    name = purpose[1] if purpose else question.unknown
+    kinds = kinds_of(release, question.sections)
+    near = release.names.near(name, kinds) or release.names.containing(name, kinds)
+    if near:
+        return Clarification(f"没有收录“{name}”。您要找的是：", tuple(near), name)
+    return Refusal(f"没有收录“{name}”。", tuple(release.names.related(name, kinds)), name)
+
+
+def free_question(release: Release, question: Question) -> Finding:
+    """A question that names nothing held: answered only from passages that hold most of what it says."""
+    wanted = content_terms(question.query)
+    if not any(len(term) > 1 for term in wanted) or (len(wanted) < 2 and not question.sections):
+        return Refusal("没有看出要问的药品、疾病或症状。")
+    if not question.sections and len(question.query.residue) == 1:
+        name = question.query.residue[0]
+        if longer := release.names.containing(name, {"drug", "disease"}):
+            return Clarification(f"没有收录“{name}”。您要找的是：", tuple(longer), name)
+    hits = [hit for hit in find_passages(release, question.query, 30) if _may_answer(release, question, hit)]
+    kept: dict[str, list[Unit]] = {}
+    for hit in hits:
+        held = set(terms(fold(f"{hit.document.title} {hit.section} {hit.text}"))) & set(wanted)
+        if hit.coverage < COVERED or len(held) < min(2, len(wanted)):
+            continue
+        section = hit.document.section_at(hit.start, hit.end)
+        if section and (hit.document.id in kept or len(kept) < _MOST_DOCUMENTS):
+            units = [Unit(hit.document, section, *span) for span in sentence_spans(hit.document.text, hit.start, hit.end)]
+            touched = [unit for unit in units if held & set(terms(fold(unit.text)))]
+            if touched:
+                kept.setdefault(hit.document.id, []).extend(touched)
+    if not kept:
+        close = [release.store.position(hit.document.id) for hit in hits[:3] if hit.coverage >= COVERED / 2]
+        return Refusal("没有找到足以回答的内容。", tuple(position for position in dict.fromkeys(close) if position is not None))
+    return Evidence(tuple(unique([unit for units in kept.values() for unit in units])[: 2 * MOST_SENTENCES]))
+
+
+def _may_answer(release: Release, question: Question, hit: Hit) -> bool:
+    """Whether a passage of this kind may answer a question that names nothing held.
+
+    What treats a condition is found in indications and lists of drugs, which disease shows some signs in its signs; anything
+    else that a section is asked of is answered by plain texts that speak of it by name.
+    """
+    if not release.guide.is_clinical(hit.section):
+        return False
+    if not question.sections:
+        return True
+    asked = set(question.sections)
+    if hit.document.kind == "text":
+        return coverage(release, [question.unknown], f"{hit.document.title} {hit.section} {hit.text}") >= COVERED
+    fitting = _FITTING_SECTIONS.get(next(iter(asked))) if len(asked) == 1 else None
+    return fitting is not None and fold(hit.section) in {t for name in fitting for t in _titles(release, name)}
+
+
+def _titles(release: Release, name: str) -> tuple[str, ...]:
+    canonical = release.guide.named(name)
+    return canonical.titles if canonical else ()
