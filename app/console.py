@@ -26,6 +26,8 @@ from app.questions_file import read_questions
 from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE, ServerSettings
 from indexer.build import build_release
 from indexer.errors import QizhenError, QuestionError
+from indexer.lint import lint, load_rules
+from indexer.readers import read_documents
 from indexer.release import (
     current_id,
     list_releases,
@@ -104,6 +106,22 @@ def _progress() -> Iterator[Any]:
             bar.update(tasks[step], completed=done)
 
         yield report
+
+
+@index_app.command("lint")
+def index_lint(
+    kb: Annotated[list[Path] | None, typer.Option("--kb", help="文档文件或文件夹，可多次给出。", metavar="PATH")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """以编辑的眼光看一遍：缺的章节、没有单位的剂量、重名、单边的相互作用。"""
+    remarks = lint(read_documents(kb or [SHIPPED_KNOWLEDGE]), load_rules())
+    if as_json:
+        _print_json({"remarks": [asdict(remark) for remark in remarks]})
+    else:
+        sys.stdout.write("".join(f"{remark}\n" for remark in remarks) or "没有要改的地方\n")
+    if remarks:
+        notes.print(f"hint: 有 `{len(remarks)}` 处要改；它们不妨碍发布")
+        raise typer.Exit(MISUSE)
 
 
 @index_app.command("releases")
