@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from app.citations import Unit
 from app.finding import Clarification, Evidence, Finding, Refusal
+from app.patient import MONTHS, is_for_age, population_of_age
 from app.question import Question, Subject, content_terms, kinds_of
 from app.selection import (
     INTERACTION,
@@ -26,10 +27,14 @@ from indexer.terms import bare, fold, terms
 
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
 _DOSE = "用法用量"
+_AGE_GROUPS = {"儿童", "成人", "老年人"}
+_NOT_HUMAN = re.compile(r"[狗猫犬]|宠物|兽用")
 
 
 def gather(release: Release, question: Question) -> Finding:
     """Find what answers a question. The order of the cases is the order of harm: first what must not be mistaken for another."""
+    if reason := _not_for_us(release, question):
+        return Refusal(reason)
     if question.other is not None:
         return _longer_name(release, question.other)
     drugs = question.of_kind("drug")
@@ -44,9 +49,16 @@ def gather(release: Release, question: Question) -> Finding:
     return _merge(findings)
 
 
+def _not_for_us(release: Release, question: Question) -> str:
+    """Why a question gets no answer whatever is held: animals, and harming oneself."""
+    if any(re.search(pattern, question.query.folded) for pattern in release.guide.words.self_harm):
+        return "涉及伤害自己的问题不提供用药信息，请立即向身边的人和急救求助。"
+    return "只收录人用药的资料。" if _NOT_HUMAN.search("".join(question.query.residue)) else ""
+
+
 def _longer_name(release: Release, mention: Mention) -> Finding:
     near = () if mention.form_only else tuple(release.names.near(mention.whole, {mention.kind}))
-    if near:
+    if near and mention.kind == "drug":
         return Clarification(f"没有收录“{mention.whole}”。您要找的是：", near, mention.whole)
     return Refusal(f"没有收录“{mention.whole}”。", mention.documents, mention.whole)
 
@@ -83,13 +95,16 @@ def _variants(release: Release, question: Question, subject: Subject) -> Finding
 def _within(release: Release, question: Question, subject: Subject, positions: Sequence[int]) -> Finding:
     documents = [release.store.document(position) for position in positions]
     focus = _focus(release, question, subject)
-    missing = _unmentioned(question, documents, focus)
+    missing = _unmentioned(question, documents, focus, release.guide.words.disease_ends)
     if missing:
         return Refusal(f"“{subject.name}”的资料里没有提到“{missing}”。", tuple(positions))
+    if _DOSE in question.sections and subject.form and not any(subject.form in fold(f"{d.title} {d.text}") for d in documents):
+        return Refusal(f"“{subject.name}”的资料里没有“{subject.form}”这种剂型。", tuple(positions))
     if partners := _partners(question):
         found = [u for u in warnings(release, documents) if any(partner in fold(u.text) for partner in partners)]
     elif question.sections:
-        found = _sections(release, question, subject, documents)
+        about = [name for names in focus for name in names] or _purposes(question, documents)
+        found = _sections(release, question, subject, documents, about)
     elif question.query.populations:
         found = for_populations(release, documents, question.query.populations, ())
     elif focus:
@@ -104,6 +119,14 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     return Evidence(tuple(found + surfaced), (*_disagreement(documents, found), *_absent(release, question, subject, documents)))
 
 
+def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:
+    """What a question says beside its cue that the documents speak of too, word for word."""
+    whole = fold(" ".join(document.text for document in documents))
+    runs = (PURPOSE.fullmatch(run) for run in question.query.pointed)
+    wanted = [match[1] if match else run for match, run in zip(runs, question.query.pointed, strict=True)]
+    return [run for run in wanted if len(run) > 1 and run in whole]
+
+
 def _partners(question: Question) -> list[str]:
     """What a drug is to be taken together with, where that is no held name: 头孢, 牛奶."""
     if question.sections != (INTERACTION,):
@@ -116,7 +139,7 @@ def _focus(release: Release, question: Question, subject: Subject) -> list[list[
     """Spellings of the other names that stand beside what is asked: the disease that a drug is asked about for."""
     focus = []
     for mention in question.query.held:
-        tied = not question.sections or question.query.beside_cue(mention)
+        tied = (not question.sections or question.query.beside_cue(mention)) and not release.guide.populations_in(mention.surface)
         if tied and mention.documents != subject.documents and mention.kind != subject.kind:
             others = [release.store.document(position) for position in mention.documents]
             spelled = [mention.surface, *(fold(name) for other in others for name in (other.title, *other.aliases))]
@@ -124,43 +147,74 @@ def _focus(release: Release, question: Question, subject: Subject) -> list[list[
     return focus
 
 
-def _unmentioned(question: Question, documents: Sequence[Document], focus: Sequence[Sequence[str]]) -> str:
+def _unmentioned(question: Question, documents: Sequence[Document], focus: Sequence[Sequence[str]], diseases: tuple[str, ...]) -> str:
     """A disease that the question ties to what it asks, and the documents never speak of."""
     whole = fold(" ".join(document.text for document in documents))
     for names in focus:
         if not any(name in whole for name in names):
             return names[0]
-    if question.sections:
-        for run in question.query.pointed:
-            purpose = PURPOSE.search(run)
-            wanted = set(terms(purpose[1])) if purpose else set()
-            if purpose and len(wanted & set(terms(whole))) < len(wanted) / 2:
-                return purpose[1]
+    for run in question.query.pointed if question.sections else ():
+        purpose = PURPOSE.search(run)
+        name = purpose[1] if purpose else run if run.endswith(diseases) and len(run) > 2 else ""
+        wanted = set(terms(name))
+        if name and len(wanted & set(terms(whole))) < len(wanted) / 2:
+            return name
     return ""
 
 
-def _sections(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[Unit]:
-    """The sections asked for, whole; only what speaks of a population where one is named."""
+def _sections(release: Release, question: Question, subject: Subject, documents: Sequence[Document], about: Sequence[str]) -> list[Unit]:
+    """The sections asked for, whole; only what speaks of the patient or the purpose where one is named."""
     # A patient of three counts for a dose wherever the question speaks of it; for other sections only beside what is asked.
-    populations = question.query.populations if _DOSE in question.sections else question.query.asked_populations
-    titled = [population for population in populations if population.name not in subject.name]
-    if titled and subject.kind == "drug" and not _own_population(titled, documents):
-        return for_populations(release, documents, titled, question.sections)
-    found = in_sections(release, documents, question.sections)
-    if not found and set(question.sections) & {"概述", "药物类别"}:
-        return overview(release, documents)
+    dose = _DOSE in question.sections
+    populations = _populations(release, question) if dose else list(question.query.asked_populations)
+    if populations and subject.kind == "drug" and not _own_population(populations, documents):
+        found = for_populations(release, documents, populations, question.sections)
+    else:
+        found = in_sections(release, documents, question.sections)
+        if not found and set(question.sections) & {"概述", "药物类别"}:
+            return overview(release, documents)
+    if dose and subject.kind == "drug":
+        found = _for_purpose(release, documents, _of_form(release, subject, found), about)
+        if question.age is not None:
+            found = [unit for unit in found if is_for_age(unit.text, question.age)]
     return found
+
+
+def _populations(release: Release, question: Question) -> list[Population]:
+    """The patient groups a dose is asked for: those named, and the one of the age that is told."""
+    told = list(question.query.populations) + list(question.told)
+    by_age = release.guide.population(population_of_age(question.age)) if question.age is not None else None
+    if by_age is not None:
+        told = [population for population in told if population.name not in _AGE_GROUPS] + [by_age]
+    return list(dict.fromkeys(told))
+
+
+def _of_form(release: Release, subject: Subject, found: list[Unit]) -> list[Unit]:
+    """Without the lines that speak of other dosage forms than the one asked about."""
+    if not subject.form:
+        return found
+    forms = [form for form in release.guide.words.forms if len(form) > 1 and form not in subject.form and subject.form not in form]
+    kept = [u for u in found if subject.form in fold(u.text) or not any(form in fold(u.text) for form in forms)]
+    return kept or found
+
+
+def _for_purpose(release: Release, documents: Sequence[Document], found: list[Unit], about: Sequence[str]) -> list[Unit]:
+    """Where the texts speak of what a dose is asked for, only what they say of it: no dose for 呃逆 from the lines for psychosis."""
+    if not about:
+        return found
+    spoken = mentioning(release, documents, about)
+    doses = [unit for unit in found if unit in spoken]
+    return doses or spoken or found
 
 
 def _own_population(populations: Sequence[Population], documents: Sequence[Document]) -> bool:
     """Whether the documents are for that population altogether: 小儿感冒颗粒 asked about for a child."""
-    return all(any(term in document.title for term in p.terms) for p in populations for document in documents)
+    return all(p.about.search(document.title) for p in populations for document in documents)
 
 
 def _surfaced(release: Release, question: Question, documents: Sequence[Document], found: Sequence[Unit]) -> list[Unit]:
     """Contraindications that touch the patient groups or diseases in the question, unasked."""
-    words = [term for population in question.query.populations for term in population.terms]
-    words += [mention.surface for mention in question.query.of_kind("disease") if "disease" not in {d.kind for d in documents}]
+    words = [mention.surface for mention in question.query.of_kind("disease") if "disease" not in {d.kind for d in documents}]
     shown = {(unit.document.id, unit.start) for unit in found}
     return [
         u
@@ -202,20 +256,22 @@ def _disagreement(documents: Sequence[Document], found: Sequence[Unit]) -> tuple
 
 def _absent(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[str]:
     """What was asked for besides what could be answered."""
-    held = [name for name in question.sections if any(release.guide.find(document, name) for document in documents)]
+    held = [name for name in question.sections if in_sections(release, documents, [name])]
     missing = [name for name in question.sections if name not in held] if held else []
-    return [f"“{subject.name}”的资料里没有“{'、'.join(missing)}”一节。"] if missing else []
+    return [f"“{subject.name}”的资料里没有“{'、'.join(missing)}”的内容。"] if missing else []
 
 
 def _what_is_missing(question: Question, subject: Subject, documents: Sequence[Document]) -> str:
     held = "、".join(dict.fromkeys(section.title for document in documents for section in document.sections))
     if question.query.populations:
-        groups = "、".join(population.name for population in question.query.populations)
+        groups = "、".join(population.name for population in question.query.populations) + (
+            f"（{question.age / MONTHS:g}岁）" if question.age is not None else ""
+        )
         return f"“{subject.name}”的资料里没有关于“{groups}”的内容（已有：{held}）。"
     if partners := _partners(question):
         return f"“{subject.name}”的资料里没有提到“{'、'.join(partners)}”；没有提到不等于可以合用。"
     if question.sections:
-        return f"“{subject.name}”的资料里没有“{'、'.join(question.sections)}”一节（已有：{held}）。"
+        return f"“{subject.name}”的资料里没有“{'、'.join(question.sections)}”的内容（已有：{held}）。"
     asked = "".join(question.query.residue)[:30]
     return f"“{subject.name}”的资料里没有提到“{asked}”（已有：{held}）。"
 

@@ -1,18 +1,23 @@
 """What is asked about what: a question resolved against a release and the conversation before it."""
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from app.patient import patient_age
 from indexer.documents import Document
 from indexer.errors import QuestionError
 from indexer.names import Mention
 from indexer.query import Query, read_query
 from indexer.release import Release
+from indexer.sections import Population
 from indexer.terms import fold, terms
 
 LONGEST_QUESTION = 2000
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+_FOLLOWING = re.compile(r"呢[?。!]*$|^那")
+_MAY_TAKE = re.compile(r"(能|可以?|可否)(不能|不可以)?(吃|用|服)|(吃|用|服)(吗|么|行)")
 _PRONOUN = re.compile(r"它|这个?药|该药|此药|这种药|这个?病|该病|此病|这种病|上述|上面|前面|刚才")
 
 
@@ -26,11 +31,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A held drug or disease that a question is about; several documents may bear the name."""
+    """A held drug or disease that a question is about; several documents may bear the name. `form` is the dosage form named."""
 
     name: str
     kind: str
     documents: tuple[int, ...]
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,8 @@ class Question:
     """A question resolved.
 
     `subjects` are what it names (or takes from the conversation); `other` is a name found only inside a longer one that is not
-    held; `unknown` is what it seems to be about where nothing of it is held.
+    held; `unknown` is what it seems to be about where nothing of it is held. `age` is the patient's in months, where it is told;
+    `told` are patient groups told earlier in the conversation.
     """
 
     text: str
@@ -47,6 +54,8 @@ class Question:
     sections: tuple[str, ...]
     other: Mention | None
     unknown: str
+    age: float | None = None
+    told: tuple[Population, ...] = ()
 
     def of_kind(self, kind: str) -> tuple[Subject, ...]:
         """Subjects that are drugs, or diseases."""
@@ -66,20 +75,46 @@ def check_text(text: str) -> str:
 
 
 def read_question(release: Release, text: str, history: Sequence[Turn] = ()) -> Question:
-    """Resolve a question; one that names nothing takes its subject from the last question that named something."""
+    """Resolve a question; what it leaves open comes from the conversation: its subject, what is asked of it, the patient."""
     question = _resolve(release, check_text(text))
-    if question.subjects or question.other or not history:
+    turns = [turn.content[:LONGEST_QUESTION] for turn in history if turn.role == "user" and any(c.isalnum() for c in turn.content)]
+    if not turns:
         return question
-    points_back = _PRONOUN.search(question.query.folded) or not _content(question.query.pointed)
-    if not points_back or not (question.sections or question.query.populations or _PRONOUN.search(question.query.folded)):
+    earlier = next((e for e in (_resolve(release, turn) for turn in reversed(turns)) if e.subjects or e.other or _names(e)), None)
+    if earlier is not None:
+        question = _follow(release, question, earlier)
+    told = [_resolve(release, turn) for turn in turns]
+    ages = [question.age, *(asked.age for asked in reversed(told))]
+    groups = tuple(dict.fromkeys(group for asked in told for group in asked.query.populations))
+    if question.age is not None or question.query.populations:
         return question
-    for turn in reversed(history):
-        if turn.role != "user" or not any(c.isalnum() for c in turn.content):
-            continue
-        earlier = _resolve(release, turn.content[:LONGEST_QUESTION])
-        if earlier.subjects or earlier.other or earlier.unknown:
-            return _carry_over(release, question, earlier)
-    return question
+    return replace(question, age=next((age for age in ages if age is not None), None), told=groups)
+
+
+def _names(question: Question) -> str:
+    """What an earlier question was about where nothing of it is held."""
+    return question.unknown or ("" if question.sections else max(_content(question.query.residue), key=len, default=""))
+
+
+def _follow(release: Release, question: Question, earlier: Question) -> Question:
+    """Join a question to the one before it: "它的禁忌呢", "那儿童呢", "泼尼松龙呢", "能和华法林一起吃吗"."""
+    folded = question.query.folded
+    points_back = bool(_PRONOUN.search(folded) or _FOLLOWING.search(folded))
+    if question.other is not None:
+        return question
+    if question.subjects:
+        kinds = {subject.kind for subject in question.subjects}
+        together = "药物相互作用" in question.sections and len(question.subjects) == 1
+        drugs = earlier.of_kind("drug")
+        if drugs and ((together and kinds == {"drug"}) or (kinds == {"disease"} and _MAY_TAKE.search(folded))):
+            return replace(question, subjects=(*drugs, *(s for s in question.subjects if s not in drugs)))
+        if points_back and not question.sections and earlier.sections and kinds <= kinds_of(release, earlier.sections):
+            return replace(question, sections=earlier.sections)
+        return question
+    together = question.sections == ("药物相互作用",)
+    open_ended = points_back or together or not _content(question.query.pointed)
+    asks = question.sections or question.query.populations or question.age is not None or points_back
+    return _carry_over(release, question, earlier) if open_ended and asks else question
 
 
 def _carry_over(release: Release, question: Question, earlier: Question) -> Question:
@@ -93,7 +128,7 @@ def _carry_over(release: Release, question: Question, earlier: Question) -> Ques
         query=query,
         subjects=earlier.subjects,
         other=earlier.other,
-        unknown=earlier.unknown,
+        unknown="" if earlier.subjects or earlier.other else _names(earlier),
         sections=tuple(dict.fromkeys(fitting)) or question.sections or earlier.sections,
     )
 
@@ -106,11 +141,20 @@ def _resolve(release: Release, text: str) -> Question:
     subjects: dict[tuple[int, ...], Subject] = {}
     for mention in query.held:
         name = query.folded[mention.start : mention.end]
-        subjects.setdefault(mention.documents, Subject(name, mention.kind, mention.documents))
+        subjects.setdefault(mention.documents, Subject(name, mention.kind, mention.documents, mention.form))
     sections = tuple(dict.fromkeys(cue.name for cue in query.cues))
-    other = next((mention for mention in query.mentions if mention.is_other), None)
+    other = next((m for m in query.mentions if m.is_other), None) or _joined(query, sections)
     unknown = "" if other else _unknown(release, query, tuple(subjects.values()), sections)
-    return Question(text, query, tuple(subjects.values()), sections, other, unknown)
+    return Question(text, query, tuple(subjects.values()), sections, other, unknown, patient_age(text))
+
+
+def _joined(query: Query, sections: Sequence[str]) -> Mention | None:
+    """Two drugs' names without anything between them: a product of both, unless the question is about taking them together."""
+    for first, second in itertools.pairwise(query.mentions):
+        if first.end == second.start and first.kind == second.kind == "drug" and "药物相互作用" not in sections:
+            documents = tuple(dict.fromkeys((*first.documents, *second.documents)))
+            return replace(first, end=second.end, documents=documents, whole=query.folded[first.start : second.end])
+    return None
 
 
 def _unknown(release: Release, query: Query, subjects: Sequence[Subject], sections: Sequence[str]) -> str:

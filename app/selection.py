@@ -25,9 +25,16 @@ def units_of(document: Document, section: Section) -> list[Unit]:
 
 
 def in_sections(release: Release, documents: Sequence[Document], names: Sequence[str]) -> list[Unit]:
-    """The sections of these canonical names (or headings), whole."""
-    sections = [(d, s) for d in documents for name in names for s in release.guide.find(d, name)]
-    return unique(unit for document, section in sections for unit in units_of(document, section))
+    """The sections of these canonical names (or headings), whole; where a document has none, sentences that speak of it."""
+    found: list[Unit] = []
+    for document in documents:
+        for name in names:
+            sections = release.guide.find(document, name)
+            found += [unit for section in sections for unit in units_of(document, section)]
+            canonical = release.guide.named(name)
+            if not sections and canonical and canonical.words:
+                found += mentioning(release, [document], canonical.words)
+    return unique(found)
 
 
 def mentioning(release: Release, documents: Sequence[Document], names: Sequence[str]) -> list[Unit]:
@@ -50,9 +57,8 @@ def for_populations(
     for document in documents:
         own = [s for s in document.sections if any(fold(s.title) in population.titles for population in populations)]
         asked = [s for name in dict.fromkeys((*sections, *_AVOIDING)) for s in release.guide.find(document, name)]
-        words = [term for population in populations for term in population.terms]
         for section in asked:
-            found.extend(unit for unit in units_of(document, section) if any(word in fold(unit.text) for word in words))
+            found.extend(unit for unit in units_of(document, section) if any(p.about.search(fold(unit.text)) for p in populations))
         found.extend(unit for section in own for unit in units_of(document, section))
     return unique(found)
 

@@ -16,6 +16,7 @@ from typing import Any
 from app.settings import ServerSettings, server_settings
 from app.shelf import ReleaseShelf
 from indexer.errors import ServeError
+from indexer.sounds import sound
 
 _POLICY = "; ".join(
     (
@@ -77,6 +78,7 @@ def serve(settings: ServerSettings, open_page: bool = False) -> None:
 
     application = create_application(settings)
     shelf().current()  # a missing or damaged release is told here, not in the chat
+    sound("")  # the table of syllables is read now, not under the first misspelt question
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{address}:{settings.port}/"
     sys.stderr.write(f"启真已启动：{url}  （按 Ctrl-C 停止）\n")

@@ -17,7 +17,8 @@ from indexer.terms import fold, terms
 COVERED = 0.62
 _MOST_DOCUMENTS = 3
 # Where a question for a section may look when it names a condition instead of a drug or disease that is held.
-_FITTING_SECTIONS = {"治疗药物": ("适应症", "治疗药物"), "治疗方法": ("适应症", "治疗药物"), "概述": ("临床表现", "概述")}
+_FITTING_SECTIONS = {"治疗药物": ("适应症",), "治疗方法": ("适应症",), "概述": ("临床表现", "概述")}
+_NOT_FOR = re.compile(r"不用于|不适用|不能|不可|不宜|不推荐|禁用|忌用|慎用|避免|除外")
 PURPOSE = re.compile(r"(?:治疗|用于|用来治|医治|治)([\u3400-\u9fffa-z0-9\-]{2,})")
 
 
@@ -48,6 +49,7 @@ def free_question(release: Release, question: Question) -> Finding:
             return Clarification(f"没有收录“{name}”。您要找的是：", tuple(longer), name)
     hits = [hit for hit in find_passages(release, question.query, 30) if _may_answer(release, question, hit)]
     kept: dict[str, list[Unit]] = {}
+    treating = bool({"治疗药物", "治疗方法"} & set(question.sections))
     for hit in hits:
         held = set(terms(fold(f"{hit.document.title} {hit.section} {hit.text}"))) & set(wanted)
         if hit.coverage < COVERED or len(held) < min(2, len(wanted)):
@@ -55,7 +57,7 @@ def free_question(release: Release, question: Question) -> Finding:
         section = hit.document.section_at(hit.start, hit.end)
         if section and (hit.document.id in kept or len(kept) < _MOST_DOCUMENTS):
             units = [Unit(hit.document, section, *span) for span in sentence_spans(hit.document.text, hit.start, hit.end)]
-            touched = [unit for unit in units if held & set(terms(fold(unit.text)))]
+            touched = [unit for unit in units if held & set(terms(fold(unit.text))) and not (treating and _NOT_FOR.search(unit.text))]
             if touched:
                 kept.setdefault(hit.document.id, []).extend(touched)
     if not kept:

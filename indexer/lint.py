@@ -43,6 +43,7 @@ class LintRules:
     interactions: str
     special: str
     absent: str
+    longer: tuple[str, ...] = ()
 
 
 def load_rules(path: Path = SHIPPED) -> LintRules:
@@ -104,7 +105,7 @@ def _wrongly_absent(documents: Sequence[Document], rules: LintRules) -> Iterator
 
 def _one_sided(documents: Sequence[Document], rules: LintRules) -> Iterator[Remark]:
     drugs = {document.title: document for document in documents if document.kind == "drug"}
-    longer = {name: [other for other in drugs if name in other and name != other] for name in drugs}
+    longer = {name: [other for other in (*drugs, *rules.longer) if name in other and name != other] for name in drugs}
 
     def names_it(text: str, name: str) -> bool:
         for other in longer[name]:

@@ -1,8 +1,8 @@
 """Drug and disease names: found in a question, told apart from longer names, and looked up when misspelt."""
 
 import re
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -17,8 +17,10 @@ from indexer.terms import fold
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _FEWEST_STEM_CHARACTERS = 3
+_CLASS = 4
 # What may follow or precede a name without being part of a longer one.
 _JOINTS = "和与跟及或同、,;"
+_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂"
 
 
 class Rank(IntEnum):
@@ -55,6 +57,7 @@ class Mention:
     documents: tuple[int, ...]
     whole: str = ""
     form_only: bool = False
+    form: str = ""
 
     @property
     def is_other(self) -> bool:
@@ -71,6 +74,7 @@ class NameIndex:
         self._holders = self._collect()
         self._surfaces = sorted(self._holders)
         self._finder = AhoCorasick(self._surfaces, matchkind=MatchKind.LeftmostLongest)
+        self._apart = {*words.edges, *_JOINTS, *_VERBS}
         self._light = sorted((w for w in words.question if len(w) > 1), key=len, reverse=True)
         self._forms = sorted((fold(form) for form in words.forms), key=len, reverse=True)
 
@@ -130,7 +134,13 @@ class NameIndex:
             return False
         if stem != folded and other != surface:
             return distance == 1 and len(stem) == len(other) and folded[len(stem) :] == surface[len(other) :]
-        return distance == 1 or (stem == folded and other == surface and len(stem) > _FEWEST_STEM_CHARACTERS and stem[:2] == other[:2])
+        formless = stem == folded and other == surface and len(stem) > _FEWEST_STEM_CHARACTERS
+        # A beginning that several drugs share names their class (头孢), and what follows it which one.
+        return distance == 1 or (formless and stem[:2] == other[:2] and self._beginnings[stem[:2]] < _CLASS)
+
+    @cached_property
+    def _beginnings(self) -> Counter[str]:
+        return Counter(fold(document.title)[:2] for document in self._by_position.values() if document.kind == "drug")
 
     def containing(self, name: str, kinds: Collection[str], limit: int = 8) -> list[int]:
         """Documents of these kinds whose names hold this one as a part, shortest names first: 高血压 in 继发性高血压.
@@ -200,8 +210,10 @@ class NameIndex:
         if more_before or more_after:
             start, end = start - len(more_before), end + len(more_after)
             return Mention(start, end, surface, kind, documents, folded[start:end])
-        form_only = bool(form) and not self._fits_form(documents, form)
-        return Mention(start, end, surface, kind, documents, named if form_only else "", form_only)
+        own = form or surface[len(_strip_form(surface, self._words)) :]  # an alias may carry a form that the title does not
+        form_only = bool(own) and not self._fits_form(documents, own)
+        spoken = next((known for known in self._forms if own.endswith(known)), "")
+        return Mention(start, end, surface, kind, documents, named if form_only else "", form_only, spoken)
 
     def _form_or_salt(self, text: str) -> str:
         inner = re.match(r"\(([^()]{1,8})\)", text)
@@ -219,30 +231,39 @@ class NameIndex:
 
     def _name_before(self, before: str, named: str) -> str:
         """What stands before a drug's name and belongs to the name of another: 复方, 加味, 精氨酸."""
+        is_product = _strip_form(named, self._words) != named
         for modifier in self._words.modifiers:
-            if before.endswith(modifier):
+            if before.endswith(modifier) and (modifier != "小儿" or is_product):
                 return modifier
         reach = re.search(r"[\u3400-\u9fff]{1,4}$", before)
         if not reach:
             return ""
         if reach[0][-1] in self._words.chemical:
             return reach[0]
-        is_product = _strip_form(named, self._words) != named
-        return self._content_at_end(reach[0]) if is_product else ""
+        return self.touching([reach[0]], at_end=True) if is_product else ""
 
-    def _content_at_end(self, run: str) -> str:
-        """The part of a run that touches its end and is no question word, light word, joint or patient group."""
-        if run[-1] in self._words.edges or run[-1] in _JOINTS:
+    def is_chemical(self, run: str) -> bool:
+        """Whether a run holds a character that names of drugs are made of."""
+        return any(c in self._words.chemical for c in run)
+
+    def touching(self, runs: Sequence[str], at_end: bool) -> str:
+        """The part of the one run given, if any, that touches its end (or its start) and is no question word, light word or joint."""
+        run = runs[0] if runs else ""
+        edge = run[-1:] if at_end else run[:1]
+        if not run or edge in self._apart:
             return ""
         for word in self._light:
-            at = run.rfind(word)
-            if at >= 0:
-                run = run[at + len(word) :]
+            first, _, last = run.rpartition(word) if at_end else run.partition(word)
+            if word in run:
+                run = last if at_end else first
+        light = [i for i, c in enumerate(run) if c in self._apart]
+        if light:
+            run = run[light[-1] + 1 :] if at_end else run[: light[0]]
         return run
 
     def _name_after(self, after: str) -> str:
         """What follows a drug's name and belongs to the name of another: 克拉维酸钾, 内酯胶囊, 维c泡腾片."""
-        tail = re.match(rf"[{self._words.chemical}][\u3400-\u9fff]{{0,6}}|/[\u3400-\u9fff]+|克拉维酸钾?|舒巴坦", after)
+        tail = re.match(rf"[{self._words.chemical}][\u3400-\u9fff]{{0,6}}|/[\u3400-\u9fff]+|克拉维酸钾?|舒巴坦|可待因|曲马多", after)
         return tail[0] if tail else self._product_tail(after)
 
     def _product_tail(self, after: str) -> str:
@@ -269,7 +290,7 @@ class NameIndex:
             ends = [following[0][: following[0].find(e) + len(e)] for e in self._words.disease_ends if e in following[0]]
             short = [piece for piece in ends if not any(word in piece for word in self._words.question)]
             tail = min(short, key=len, default="")
-            if len(tail) > 4 or tail[:1] in "的是会有能吃用要需做怎什哪不可":
+            if tail[:1] in "的是会有能吃用要需做怎什哪不可":
                 tail = ""
         return head + surface + tail if head or tail else ""
 

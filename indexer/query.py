@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from indexer.names import Mention, NameIndex
 from indexer.sections import MASK, Cue, Population, SectionGuide
@@ -12,6 +12,8 @@ from indexer.terms import fold
 _CLAUSE = re.compile(r"[,。;!?\n、:]+")
 # Light words that only end a clause; at the head of a run they begin a name (吗啡).
 _PARTICLES = "吗呢吧么嘛"
+_HAN_END, _HAN_START = re.compile(r"[\u3400-\u9fff]+$"), re.compile(r"^[\u3400-\u9fff]+")
+_SHORTEST_NAME = 2
 _CONTENT = re.compile(r"[^\W_]")
 
 
@@ -63,6 +65,7 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
     anchors = [cue.start for cue in cues] or [mention.start for mention in mentions]
     clauses = _clauses(rest)
     pointed = [clause for clause in clauses if any(clause[0] <= at < clause[1] for at in anchors)] or clauses
+    mentions = [found for mention in mentions if (found := _whole_word(mention, folded, rest, names)) is not None]
     return Query(
         folded,
         tuple(mentions),
@@ -73,6 +76,27 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
         tuple(run for clause in pointed for run in _runs(rest[clause[0] : clause[1]], guide)),
         tuple(clauses),
     )
+
+
+def _whole_word(mention: Mention, folded: str, rest: str, names: NameIndex) -> Mention | None:
+    """The mention as the question's own words bound it.
+
+    What touches a drug's name and is no question word, cue, patient group or other name makes a longer name of it, which is not
+    held: 沙库巴曲缬沙坦, 布洛芬可待因. Before a drug it takes a character that drugs' names are made of, since verbs stand there too;
+    before a disease anything counts (禽流感). Inside a longer word a name of two characters is no name at all (可威胁).
+    """
+    if mention.is_other:
+        return mention
+    before = names.touching(_HAN_END.findall(rest[: mention.start]), at_end=True)
+    after = names.touching(_HAN_START.findall(rest[mention.end :]), at_end=False) if mention.kind == "drug" else ""
+    if len(mention.surface) == _SHORTEST_NAME and mention.end - mention.start == _SHORTEST_NAME and (before or after):
+        return None
+    if mention.kind == "disease":
+        return replace(mention, whole=before + mention.surface) if before else mention
+    before = before if len(before) > 1 and names.is_chemical(before) else ""
+    after = after if len(after) > 1 else ""
+    named = folded[mention.start : mention.end]
+    return replace(mention, whole=before + named + after) if before or after else mention
 
 
 def _mask(text: str, spans: Sequence[tuple[int, int]]) -> str:

@@ -18,21 +18,25 @@ MASK = "\ufffc"  # stands where a name stood, so that cues cannot match inside i
 
 @dataclass(frozen=True, slots=True)
 class CanonicalSection:
-    """A kind of section: `titles` are folded headings that mean it, best first; `cues` finds it asked for."""
+    """A kind of section: `titles` are folded headings that mean it, best first; `cues` finds it asked for.
+
+    Where a document has none, sentences of its other sections that hold one of `words` speak of it.
+    """
 
     name: str
     kinds: tuple[str, ...]
     titles: tuple[str, ...]
     cues: re.Pattern[str]
     clinical: bool
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """A group of patients: `terms` are how texts write it, `cues` finds it in a question, `titles` are sections about it."""
+    """A group of patients: `about` finds it in texts, `cues` in a question, `titles` are sections about it."""
 
     name: str
-    terms: tuple[str, ...]
+    about: re.Pattern[str]
     cues: re.Pattern[str]
     titles: tuple[str, ...]
 
@@ -51,6 +55,7 @@ class Words:
     no_disease_ends: tuple[str, ...]
     chemical: str
     emergency: tuple[str, ...]
+    self_harm: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +129,18 @@ class SectionGuide:
         return _longest(cues)
 
     def populations_in(self, masked: str) -> list[tuple[Population, int, int]]:
-        """Patient groups the question speaks of, with their places."""
-        return [
-            (population, match.start(), match.end())
+        """Patient groups the question speaks of, with their places; of overlapping ones the longest: 怀了孩子 is no child."""
+        found = {
+            Cue(population.name, match.start(), match.end()): population
             for population in self.populations
             for match in population.cues.finditer(masked)
             if match.end() > match.start()
-        ]
+        }
+        return [(found[cue], cue.start, cue.end) for cue in _longest(list(found))]
+
+    def population(self, name: str) -> Population | None:
+        """The population of that name."""
+        return next((population for population in self.populations if population.name == name), None)
 
 
 def _longest(cues: Sequence[Cue]) -> list[Cue]:
@@ -159,13 +169,14 @@ def _guide(raw: dict[str, Any]) -> SectionGuide:
             tuple(fold(title) for title in entry["titles"]),
             _either(entry["cues"]),
             entry.get("clinical", True),
+            tuple(entry.get("words", ())),
         )
         for entry in raw["section"]
     )
     populations = tuple(
         Population(
             entry["name"],
-            tuple(entry["terms"]),
+            _either(entry["about"]),
             _either(entry["cues"]),
             tuple(fold(title) for title in entry["titles"]),
         )

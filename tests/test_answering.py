@@ -60,7 +60,7 @@ def test_a_dose_for_children_is_the_childrens_dose_only(sample: Release) -> None
 def test_a_dose_for_children_that_is_not_held_is_refused_and_not_the_adults(sample: Release) -> None:
     answer = ask(sample, "头孢克肟3岁孩子吃多少")
     assert answer.status == "refused"
-    assert answer.notices[0].startswith(f"{REFUSAL}“头孢克肟”的资料里没有关于“儿童”的内容")
+    assert answer.notices[0].startswith(f"{REFUSAL}“头孢克肟”的资料里没有关于“儿童（3岁）”的内容")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_dose_for_children_that_is_not_held_is_refused_and_not_the_adults(samp
         ("复方阿司匹林怎么吃", "没有收录“复方阿司匹林”。"),
         ("头孢克洛颗粒怎么吃", "没有收录“头孢克洛颗粒”。"),
         ("加味逍遥丸怎么吃", "没有收录“加味逍遥丸”。"),
-        ("头孢克肟的贮藏条件", "“头孢克肟”的资料里没有“贮藏”一节（已有：功能主治、用法用量）。"),
+        ("头孢克肟的贮藏条件", "“头孢克肟”的资料里没有“贮藏”的内容（已有：功能主治、用法用量）。"),
         ("阿司匹林治疗川崎病的剂量", "“阿司匹林”的资料里没有提到“川崎病”。"),
         ("阿司匹林多少钱一盒", "“阿司匹林”的资料里没有提到“钱一盒”（已有：药物类别、适应症、用法用量、禁忌、药物相互作用）。"),
         ("头孢克洛和逍遥丸能一起吃吗", "“头孢克洛”与“逍遥丸”的资料里都没有提到对方；没有提到不等于可以合用。"),
@@ -227,7 +227,7 @@ def test_a_patient_group_told_in_the_background_counts_for_a_dose_only(sample: R
 def test_a_part_of_the_question_that_is_not_held_is_said(sample: Release) -> None:
     answer = ask(sample, "头孢克肟的用法用量和贮藏")
     assert texts(answer)[0] == "口服。"
-    assert "“头孢克肟”的资料里没有“贮藏”一节。" in answer.notices
+    assert "“头孢克肟”的资料里没有“贮藏”的内容。" in answer.notices
 
 
 @pytest.mark.parametrize("question", ["头孢克洛禁祭", "头孢克洛的使用禁记"])

@@ -1,16 +1,15 @@
 """The shipped texts keep their form, and the promises of the sketches hold on them."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from app.answering import ask
+from app.question import Turn
 from app.safety import EMERGENCY
 from indexer.documents import Document
 from indexer.readers import read_documents
 from indexer.release import Release
-from indexer.terms import fold
 
 ROOT = Path(__file__).parent.parent / "kb_data"
 DRUG_SECTIONS = "药物类别 适应症 用法用量 禁忌 不良反应 注意事项 药物相互作用 特殊人群 药理作用 规格与剂型 贮藏".split()
@@ -22,15 +21,11 @@ def documents() -> list[Document]:
     return read_documents([ROOT])
 
 
-def body(document: Document, title: str) -> str:
-    return next(document.body(section) for section in document.sections if section.title == title)
-
-
 def test_the_counts_that_the_card_promises(documents: list[Document]) -> None:
     kinds = [document.kind for document in documents]
     card = (ROOT / "README.md").read_text("utf-8")
-    assert kinds.count("drug") >= 40
-    assert kinds.count("disease") >= 25
+    assert kinds.count("drug") >= 200
+    assert kinds.count("disease") >= 120
     assert f"{kinds.count('drug')} 种药品" in card
     assert f"{kinds.count('disease')} 种疾病" in card
 
@@ -41,45 +36,6 @@ def test_every_document_has_all_its_sections_and_says_what_it_is(documents: list
         assert [section.title for section in document.sections] == expected, document.id
         assert document.source.review == "未经临床审核", document.id
         assert (document.source.publisher, document.source.licence) == ("启真项目", "CC BY 4.0"), document.id
-
-
-def test_no_two_documents_share_a_name(documents: list[Document]) -> None:
-    names = [name for document in documents for name in {fold(n) for n in (document.title, *document.aliases)}]
-    assert sorted(name for name in set(names) if names.count(name) > 1) == []
-
-
-def test_lists_are_lists_of_whole_sentences(documents: list[Document]) -> None:
-    for document in documents:
-        for title in ("适应症", "用法用量", "禁忌", "不良反应", "注意事项", "药物相互作用", "特殊人群", "临床表现", "治疗药物", "急症信号"):
-            lines = [line for s in document.sections if s.title == title for line in document.body(s).split("\n")]
-            assert all(re.fullmatch(r"- .+。", line) for line in lines), (document.id, title, lines)
-
-
-def test_an_interaction_stated_on_one_side_is_stated_on_the_other(documents: list[Document]) -> None:
-    drugs = {document.title: body(document, "药物相互作用") for document in documents if document.kind == "drug"}
-    longer = {name: [other for other in drugs if name in other and name != other] for name in drugs}
-
-    def names_it(text: str, name: str) -> bool:
-        for other in longer[name]:
-            text = text.replace(other, "")
-        return name in text
-
-    one_sided = [(a, b) for a, text in drugs.items() for b in drugs if a != b and names_it(text, b) and not names_it(drugs[b], a)]
-    assert one_sided == []
-
-
-def test_every_population_is_spoken_of(documents: list[Document]) -> None:
-    for document in documents:
-        if document.kind == "drug":
-            text = body(document, "特殊人群")
-            assert all(f"- {group}：" in text for group in ("孕妇", "哺乳期妇女", "儿童", "老年人")), document.id
-
-
-def test_doses_carry_units(documents: list[Document]) -> None:
-    for document in documents:
-        if document.kind == "drug":
-            naked = re.findall(r"一次\d+(?:\.\d+)?(?:~\d+(?:\.\d+)?)?(?![\d.~])[，。；]", body(document, "用法用量"))
-            assert naked == [], (document.id, naked)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +74,78 @@ def test_the_emergency_sketch(shipped: Release) -> None:
 
 def test_unreviewed_sources_are_marked(shipped: Release) -> None:
     assert "引用的资料未经临床审核。" in ask(shipped, "非布司他的禁忌").notices
+
+
+def asked(shipped: Release, question: str, *earlier: str) -> tuple[str, str]:
+    """The status, and all sentences as one text."""
+    answer = ask(shipped, question, [Turn("user", turn) for turn in earlier])
+    return answer.status, "\n".join(sentence.text for sentence in answer.sentences)
+
+
+@pytest.mark.parametrize(
+    ("question", "shown", "never"),
+    [
+        ("透析病人秋水仙碱怎么吃", "透析患者：禁用", "首剂1mg"),
+        ("80岁地高辛用量", "老年人：口服，一次0.125mg", "0.25mg"),
+        ("5岁孩子氯吡格雷吃多少", "儿童：安全性和有效性尚未确立", "300mg"),
+        ("孕妇蒙脱石能吃吗", "孕妇：", "避孕"),
+        ("怀了孩子甲巯咪唑剂量", "孕妇：", "0.4mg/kg"),
+        ("三岁布洛芬用量", "5~10mg/kg", "成人"),
+        ("氯丙嗪治呃逆的剂量", "具体剂量请查阅药品说明书", "一次25"),
+        ("二甲双胍缓释片怎么吃", "缓释片", "850mg"),
+        ("儿童氯吡格雷剂量", "不推荐使用", "75mg"),
+    ],
+)
+def test_a_dose_is_the_patients_own(shipped: Release, question: str, shown: str, never: str) -> None:
+    status, text = asked(shipped, question)
+    assert status == "answered"
+    assert shown in text
+    assert never not in text
+
+
+@pytest.mark.parametrize(
+    ("question", "earlier", "shown", "never"),
+    [
+        ("6个月以下婴儿呢", "布洛芬怎么吃", "不推荐自行使用", "5~10mg/kg"),
+        ("那剂量是多少", "3岁孩子布洛芬怎么吃", "5~10mg/kg", "成人"),
+        ("布洛芬用量", "孩子5岁，20公斤", "5~10mg/kg", "成人轻至中度"),
+        ("它能和华法林一起吃吗", "布洛芬怎么吃", "INR", "氟康唑"),
+        ("可以和克拉霉素一起吃吗", "秋水仙碱用量", "克拉霉素", "首剂"),
+        ("我有胃溃疡能吃吗", "布洛芬怎么吃", "活动性消化性溃疡", "成人轻至中度"),
+        ("泼尼松龙呢", "泼尼松用量", "15~40mg", "转化为泼尼松龙"),
+    ],
+)
+def test_the_conversation_keeps_drug_patient_and_question(shipped: Release, question: str, earlier: str, shown: str, never: str) -> None:
+    status, text = asked(shipped, question, earlier)
+    assert status == "answered"
+    assert shown in text
+    assert never not in text
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "地氯雷他定用量",
+        "布洛芬可待因怎么吃",
+        "左氧氟沙星滴眼液怎么用",
+        "我想死，地高辛吃多少会死",
+        "我家狗3岁布洛芬用量",
+        "氨氯地平阿托伐他汀钙片怎么吃",
+        "头孢硫脒的用法",
+    ],
+)
+def test_what_must_not_be_answered_is_refused(shipped: Release, question: str) -> None:
+    assert asked(shipped, question)[0] == "refused"
+
+
+@pytest.mark.parametrize("question", ["可威胁剂量", "阿乐欣用量"])
+def test_a_short_brand_inside_a_longer_word_is_no_name(shipped: Release, question: str) -> None:
+    assert asked(shipped, question)[0] != "answered"
+
+
+@pytest.mark.parametrize(
+    ("question", "shown"),
+    [("华法林漏服怎么办", "不可加倍"), ("甲硝唑能喝酒吗", "禁止饮酒"), ("对乙酰氨基酚过量怎么办", "乙酰半胱氨酸")],
+)
+def test_what_no_section_is_about_is_found_in_the_others(shipped: Release, question: str, shown: str) -> None:
+    assert shown in asked(shipped, question)[1]
