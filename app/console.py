@@ -298,10 +298,27 @@ def measure_command(
     if as_json:
         _print_json(measured)
         return
-    table = Table("", "题数", "召回@10", "MRR", "标准一", "标准二", "标准三", "应拒而拒", "误拒", "引用有效", "毫秒 p50", "p99", box=None)
+    table = Table(
+        "",
+        "题数",
+        "召回@10",
+        "MRR",
+        "标准一",
+        "标准二",
+        "标准三",
+        "原句",
+        "应拒而拒",
+        "误拒",
+        "应反问",
+        "引用有效",
+        "毫秒 p50",
+        "p99",
+        box=None,
+    )
     for name, row in (*measured["categories"].items(), ("全部", measured)):
         standards = [_percent(row["answers"][f"standard_{n}"]) for n in (1, 2, 3)]
         refusals = [_percent(row["refusals"][side]["refused"]) for side in ("unanswerable", "answerable")]
+        refusals = [_percent(row["answers"]["spans"]), *refusals, _percent(row["refusals"]["ambiguous"]["clarify"])]
         times = [str(row["milliseconds"]["ask"][key]) for key in ("p50", "p99")]
         retrieval = [f"{row['retrieval'][key]:.3f}" if row["retrieval"]["questions"] else "-" for key in ("recall@10", "mrr")]
         table.add_row(name, str(row["questions"]), *retrieval, *standards, *refusals, _percent(row["citations"]["valid"]), *times)

@@ -105,7 +105,7 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     elif question.sections:
         about = [name for names in focus for name in names] or _purposes(question, documents)
         found = _sections(release, question, subject, documents, about)
-    elif question.query.populations:
+    elif question.query.populations and subject.kind == "drug":
         found = for_populations(release, documents, question.query.populations, ())
     elif focus:
         found = mentioning(release, documents, [name for names in focus for name in names])

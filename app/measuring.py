@@ -50,7 +50,7 @@ def figures(release: Release, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
         "questions": len(outcomes),
         "retrieval": _retrieval([o for o in outcomes if o.asked.documents]),
-        "answers": _answers([o for o in outcomes if o.score is not None]),
+        "answers": _answers(outcomes),
         "refusals": _refusals(outcomes),
         "citations": _citations(release, outcomes),
         "milliseconds": {
@@ -71,11 +71,15 @@ def _retrieval(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _answers(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The standards and item recall over questions with expected items; `spans`: how often the exact answering text is cited."""
     scores = [outcome.score for outcome in outcomes if outcome.score]
     met = [sum(score.standards[number] for score in scores) for number in range(3)]
     named, expected = sum(score.named for score in scores), sum(score.expected for score in scores)
+    spans = [(o.asked.span, [c.quote for c in o.answer.citations]) for o in outcomes if o.asked.span]
+    shown = sum(any(span in quote or quote in span for quote in quotes) for span, quotes in spans)
     return {
         "questions": len(scores),
+        "spans": _share(shown, len(spans)),
         **{f"standard_{n + 1}": _share(count, len(scores)) for n, count in enumerate(met)},
         "item_recall": _share(named, expected),
     }
@@ -83,8 +87,10 @@ def _answers(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def _refusals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     must = [outcome.answer.status for outcome in outcomes if outcome.asked.refuse]
-    may = [outcome.answer.status for outcome in outcomes if not outcome.asked.refuse]
+    may = [outcome.answer.status for outcome in outcomes if not outcome.asked.refuse and not outcome.asked.clarify]
+    back = [outcome.answer.status for outcome in outcomes if outcome.asked.clarify]
     return {
+        "ambiguous": {"questions": len(back), "clarify": _share(back.count("clarify"), len(back)), "answered": back.count("answered")},
         "unanswerable": {"questions": len(must), "refused": _share(must.count("refused"), len(must)), "clarify": must.count("clarify")},
         "answerable": {"questions": len(may), "refused": _share(may.count("refused"), len(may)), "clarify": may.count("clarify")},
     }

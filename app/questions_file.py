@@ -17,7 +17,8 @@ class AskedQuestion:
     """A line of a questions file.
 
     `documents` maps the ids that answer it to their grade (1 or more); `terms` holds the accepted forms of every expected item;
-    `refuse` says that it must not be answered; `category` groups it in tables.
+    `refuse` says that it must not be answered, `clarify` that it should be asked back; `span` is the exact text that answers;
+    `category` groups it in tables.
     """
 
     id: str
@@ -26,6 +27,8 @@ class AskedQuestion:
     documents: Mapping[str, int]
     terms: tuple[tuple[str, ...], ...]
     refuse: bool
+    clarify: bool
+    span: str
     category: str
 
 
@@ -91,6 +94,8 @@ def _asked(row: Mapping[str, Any], turns: list[dict[str, str]], documents: list[
         documents=dict.fromkeys(documents, 1) | {k: int(v) for k, v in grades.items() if int(v) > 0},
         terms=tuple(tuple(forms) for forms in row.get("terms") or []),
         refuse=bool(row.get("refuse")),
+        clarify=bool(row.get("clarify")),
+        span=str(row.get("span", "")),
         category=str(row.get("category", "")),
     )
 

@@ -12,7 +12,7 @@ from indexer.sentences import sentence_spans
 from indexer.terms import fold
 
 # Share of what a question says, weighted by rarity, that a sentence of a document it names must hold.
-COVERED_IN_DOCUMENT = 0.5
+COVERED_IN_DOCUMENT = 0.4
 MOST_SENTENCES = 6
 INTERACTION = "药物相互作用"
 # Where a drug's texts speak of whom it must not be given to, or how else.

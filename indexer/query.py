@@ -82,8 +82,8 @@ def _whole_word(mention: Mention, folded: str, rest: str, names: NameIndex) -> M
     """The mention as the question's own words bound it.
 
     What touches a drug's name and is no question word, cue, patient group or other name makes a longer name of it, which is not
-    held: 沙库巴曲缬沙坦, 布洛芬可待因. Before a drug it takes a character that drugs' names are made of, since verbs stand there too;
-    before a disease anything counts (禽流感). Inside a longer word a name of two characters is no name at all (可威胁).
+    held: 沙库巴曲缬沙坦, 布洛芬可待因. Beside a drug it takes a character that drugs' names are made of, since other words stand there
+    too; before a disease anything counts (禽流感). Inside a longer word a name of two characters is no name at all (可威胁).
     """
     if mention.is_other:
         return mention
@@ -94,7 +94,7 @@ def _whole_word(mention: Mention, folded: str, rest: str, names: NameIndex) -> M
     if mention.kind == "disease":
         return replace(mention, whole=before + mention.surface) if before else mention
     before = before if len(before) > 1 and names.is_chemical(before) else ""
-    after = after if len(after) > 1 else ""
+    after = after if len(after) > 1 and names.is_chemical(after) else ""
     named = folded[mention.start : mention.end]
     return replace(mention, whole=before + named + after) if before or after else mention
 

@@ -33,7 +33,8 @@ def test_without_a_name_all_documents_are_searched(sample: Release) -> None:
 
 
 def test_coverage_counts_words_held_and_forgives_the_seam_between_them(sample: Release) -> None:
-    assert coverage(sample, ["寒战输液"], "停止输液，寒战") == 1.0
+    assert coverage(sample, ["寒战输液报告"], "停止输液，寒战，报告") == 1.0
+    assert coverage(sample, ["寒战输液"], "停止输液，寒战") < 1.0
     assert coverage(sample, ["寒战"], "发热") == 0.0
     assert 0 < coverage(sample, ["寒战青霉"], "寒战") < 1
     assert coverage(sample, [], "任何") == 0.0
