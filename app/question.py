@@ -143,7 +143,9 @@ def _resolve(release: Release, text: str) -> Question:
         name = query.folded[mention.start : mention.end]
         subjects.setdefault(mention.documents, Subject(name, mention.kind, mention.documents, mention.form))
     sections = tuple(dict.fromkeys(cue.name for cue in query.cues))
-    other = next((m for m in query.mentions if m.is_other), None) or _joined(query, sections)
+    drug_held = any(subject.kind == "drug" for subject in subjects.values())
+    others = (m for m in query.mentions if m.is_other and not (drug_held and m.kind == "disease"))
+    other = next(others, None) or _joined(query, sections)
     unknown = "" if other else _unknown(release, query, tuple(subjects.values()), sections)
     return Question(text, query, tuple(subjects.values()), sections, other, unknown, patient_age(text))
 

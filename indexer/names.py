@@ -240,7 +240,7 @@ class NameIndex:
             return ""
         if reach[0][-1] in self._words.chemical:
             return reach[0]
-        return self.touching([reach[0]], at_end=True) if is_product else ""
+        return ""
 
     def is_chemical(self, run: str) -> bool:
         """Whether a run holds a character that names of drugs are made of."""

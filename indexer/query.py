@@ -93,7 +93,8 @@ def _whole_word(mention: Mention, folded: str, rest: str, names: NameIndex) -> M
         return None
     if mention.kind == "disease":
         return replace(mention, whole=before + mention.surface) if before else mention
-    before = before if len(before) > 1 and names.is_chemical(before) else ""
+    if not mention.form:  # 加味 before 逍遥丸 makes another product, whatever it is made of
+        before = before if len(before) > 1 and names.is_chemical(before) else ""
     after = after if len(after) > 1 and names.is_chemical(after) else ""
     named = folded[mention.start : mention.end]
     return replace(mention, whole=before + named + after) if before or after else mention
