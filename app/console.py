@@ -1,5 +1,6 @@
 """The `qizhen` command. Data goes to stdout, everything else to stderr; errors are worded here and end with exit code 2."""
 
+import io
 import json
 import sys
 import time
@@ -63,6 +64,9 @@ QuestionsFile = Annotated[Path | None, typer.Option("--questions", help="每行�
 
 def main() -> None:
     """Run the command; every fault of the user's becomes a message and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except QizhenError as error:
@@ -138,7 +142,7 @@ def index_releases(index: Index = DEFAULT_INDEX, as_json: AsJson = False) -> Non
     for row in rows:
         cells = (row[key] for key in ("id", "created", "documents", "passages", "added", "changed", "removed"))
         table.add_row("*" if row["current"] else "", *map(str, cells))
-    Console(width=_TABLE_WIDTH).print(table)
+    Console(width=_TABLE_WIDTH, markup=False).print(table)
 
 
 @index_app.command("verify")
@@ -274,7 +278,7 @@ def check_command(
     try:
         rows = [json.loads(line) for line in claims.read_text("utf-8-sig").split("\n") if line.strip()]
         pairs = [(str(row["claim"]), str(row["evidence"])) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise QuestionError(f"核对文件 `{claims}` 读不出来：{error!r}", '每行一个 {"claim": "…", "evidence": "…"}') from error
     for claim, evidence in pairs:
         checked = check_claim(claim, evidence)
@@ -322,7 +326,7 @@ def measure_command(
         times = [str(row["milliseconds"]["ask"][key]) for key in ("p50", "p99")]
         retrieval = [f"{row['retrieval'][key]:.3f}" if row["retrieval"]["questions"] else "-" for key in ("recall@10", "mrr")]
         table.add_row(name, str(row["questions"]), *retrieval, *standards, *refusals, _percent(row["citations"]["valid"]), *times)
-    Console(width=_TABLE_WIDTH).print(table)
+    Console(width=_TABLE_WIDTH, markup=False).print(table)
 
 
 @app.command("serve")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from app.citations import Unit
 from app.finding import Clarification, Evidence, Finding, Refusal
-from app.patient import MONTHS, is_for_age, population_of_age
+from app.patient import MONTHS, is_for_age, patient_age, population_of_age
 from app.question import Question, Subject, content_terms, kinds_of
 from app.selection import (
     INTERACTION,
@@ -28,7 +28,7 @@ from indexer.terms import bare, fold, terms
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
 _DOSE = "用法用量"
 _AGE_GROUPS = {"儿童", "成人", "老年人"}
-_NOT_HUMAN = re.compile(r"[狗猫犬]|宠物|兽用")
+_NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|用量|剂量|用药)|(给|喂)(狗|猫|犬|宠物)|兽用")
 
 
 def gather(release: Release, question: Question) -> Finding:
@@ -46,14 +46,15 @@ def gather(release: Release, question: Question) -> Finding:
         return Clarification("请说明要问的是哪个药品或疾病。") if question.sections else free_question(release, question)
     subjects = _asked_about(release, question)
     findings = [_about(release, question, subject) for subject in subjects]
-    return _merge(findings)
+    together = _together(release, drugs) if len(drugs) > 1 and _DOSE in question.sections else None
+    return _merge([*findings, together] if isinstance(together, Evidence) else findings)
 
 
 def _not_for_us(release: Release, question: Question) -> str:
     """Why a question gets no answer whatever is held: animals, and harming oneself."""
     if any(re.search(pattern, question.query.folded) for pattern in release.guide.words.self_harm):
         return "涉及伤害自己的问题不提供用药信息，请立即向身边的人和急救求助。"
-    return "只收录人用药的资料。" if _NOT_HUMAN.search("".join(question.query.residue)) else ""
+    return "只收录人用药的资料。" if _NOT_HUMAN.search(question.query.folded) else ""
 
 
 def _longer_name(release: Release, mention: Mention) -> Finding:
@@ -116,7 +117,8 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     if not found:
         return Refusal(_what_is_missing(question, subject, documents), tuple(positions))
     surfaced = _surfaced(release, question, documents, found) if question.sections else []
-    return Evidence(tuple(found + surfaced), (*_disagreement(documents, found), *_absent(release, question, subject, documents)))
+    notices = (*_disagreement(documents, found), *_absent(release, question, subject, documents), *_patient_told(release, question))
+    return Evidence(tuple(found + surfaced), notices)
 
 
 def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:
@@ -187,6 +189,13 @@ def _populations(release: Release, question: Question) -> list[Population]:
     if by_age is not None:
         told = [population for population in told if population.name not in _AGE_GROUPS] + [by_age]
     return list(dict.fromkeys(told))
+
+
+def _patient_told(release: Release, question: Question) -> list[str]:
+    """That a dose was chosen for a patient told earlier in the conversation."""
+    groups = "、".join(population.name for population in _populations(release, question))
+    told = bool(question.told) or (question.age is not None and patient_age(question.text) is None)
+    return [f"按前面提到的患者（{groups}）选取；如不是，请说明患者情况。"] if told and groups and _DOSE in question.sections else []
 
 
 def _of_form(release: Release, subject: Subject, found: list[Unit]) -> list[Unit]:

@@ -9,8 +9,13 @@ _ADULT, _OLD = 18 * MONTHS, 60 * MONTHS
 _FOREVER = 200 * MONTHS
 _HAN_DIGITS = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"两": 2, "半": 0}
 _NUMBER = r"\d+(?:\.\d+)?|[一二两三四五六七八九]?十[一二三四五六七八九]?|[一二两三四五六七八九]"
-_AGE = re.compile(rf"(?:年龄)?({_NUMBER})\s*(?:周?岁|y(?:o|ears?)?(?![a-z]))|年龄({_NUMBER})(?!\s*个?月)")
-_AGE_IN_MONTHS = re.compile(rf"(?<![孕用吃服第疗程了])({_NUMBER})\s*个?月(?:大|龄|的)?(?!前|后|以来|内|一次)")
+_AGE = re.compile(rf"(?:年龄)?({_NUMBER})\s*(?:周?岁|y(?:o|ears?)?(?![a-z]))|年龄({_NUMBER})(?!\d|\s*个?月)")
+_CHILD = "宝宝|宝贝|婴|孩|娃|幼儿|儿子|女儿|小儿"
+# Months are an age where a child stands beside them: 高血压3个月 is none, nor 怀孕12个月.
+_AGE_IN_MONTHS = re.compile(
+    rf"(?<![\d十])({_NUMBER})\s*个?月(?:大|龄|(?:以下|以内|以上|的|大的)*(?:{_CHILD}))"
+    rf"|(?:{_CHILD}).{{0,2}}?({_NUMBER})\s*个?月"
+)
 _YOUNGER = re.compile(r"以下|以内|不到")
 _UNIT = r"(岁|个月|月龄|月|天|日龄)"
 _BETWEEN = re.compile(rf"(\d+(?:\.\d+)?)\s*{_UNIT}?\s*(?:~|-|至|到)\s*(\d+(?:\.\d+)?)\s*{_UNIT}")
@@ -29,7 +34,7 @@ def patient_age(question: str) -> float | None:
     for pattern, unit in ((_AGE, MONTHS), (_AGE_IN_MONTHS, 1)):
         if found := pattern.search(folded):
             age = _number(next(number for number in found.groups() if number)) * unit
-            return age - 0.5 if _YOUNGER.match(folded, found.end()) else age
+            return age - 0.5 if _YOUNGER.search(folded, found.start(), found.end() + 3) else age
     return None
 
 

@@ -12,10 +12,11 @@ from indexer.names import Mention
 from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.sections import Population
-from indexer.terms import fold, terms
+from indexer.terms import fold, terms, tidy
 
 LONGEST_QUESTION = 2000
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_MYSELF = re.compile(r"我自己|本人|我(能|可以)")
 _FOLLOWING = re.compile(r"呢[?。!]*$|^那")
 _MAY_TAKE = re.compile(r"(能|可以?|可否)(不能|不可以)?(吃|用|服)|(吃|用|服)(吗|么|行)")
 _PRONOUN = re.compile(r"它|这个?药|该药|此药|这种药|这个?病|该病|此病|这种病|上述|上面|前面|刚才")
@@ -67,8 +68,8 @@ def check_text(text: str) -> str:
     stripped = text.strip()
     if not any(c.isalnum() for c in stripped):
         raise QuestionError(f"问题是空的：`{stripped[:20]}`", "写出要问的药品或疾病，例如：非布司他的禁忌是什么？")
-    if len(stripped) > LONGEST_QUESTION:
-        raise QuestionError(f"问题有 `{len(stripped)}` 字，最长 {LONGEST_QUESTION} 字", "只写要问的内容，资料请放进知识库")
+    if (length := max(len(stripped), len(tidy(stripped)))) > LONGEST_QUESTION:
+        raise QuestionError(f"问题有 `{length}` 字，最长 {LONGEST_QUESTION} 字", "只写要问的内容，资料请放进知识库")
     if control := _CONTROL.search(stripped):
         raise QuestionError(f"问题的第 `{control.start() + 1}` 个字是控制字符 `U+{ord(control[0]):04X}`", "删去该字符，或重新输入")
     return stripped
@@ -86,7 +87,7 @@ def read_question(release: Release, text: str, history: Sequence[Turn] = ()) -> 
     told = [_resolve(release, turn) for turn in turns]
     ages = [question.age, *(asked.age for asked in reversed(told))]
     groups = tuple(dict.fromkeys(group for asked in told for group in asked.query.populations))
-    if question.age is not None or question.query.populations:
+    if question.age is not None or question.query.populations or _MYSELF.search(question.query.folded):
         return question
     return replace(question, age=next((age for age in ages if age is not None), None), told=groups)
 

@@ -12,10 +12,11 @@ from collections.abc import MutableMapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.settings import ServerSettings, server_settings
 from app.shelf import ReleaseShelf
-from indexer.errors import ServeError
+from indexer.errors import QizhenError, ServeError
 from indexer.sounds import sound
 
 _POLICY = "; ".join(
@@ -92,7 +93,12 @@ def create_application(settings: ServerSettings) -> Any:
     """The ASGI application. Chainlit reads its settings at import, so they are laid out first."""
     settings.export()
     folder = settings.state.resolve() / "chainlit"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        os.umask(0o077)  # conversations are for their user alone
+    except OSError as error:
+        raise ServeError(f"不能写 `{settings.state}`：{error.strerror}", "换一个位置：--state 文件夹") from error
     os.environ["CHAINLIT_APP_ROOT"] = str(folder)
     os.environ["CHAINLIT_AUTH_SECRET"] = _secret(settings.state / "secret")
     os.environ.setdefault("TZ", "UTC")  # Chainlit writes local time and calls it UTC
@@ -113,7 +119,10 @@ def create_application(settings: ServerSettings) -> Any:
 
     @application.get("/readyz")
     async def readyz() -> dict[str, str]:
-        return {"status": "ok", "release": shelf().current().id}
+        try:
+            return {"status": "ok", "release": shelf().current().id}
+        except QizhenError as error:
+            raise HTTPException(503, error.fault) from error
 
     @application.get("/api/{path:path}")
     async def no_such_api(path: str) -> None:
@@ -133,6 +142,16 @@ class SecurityHeaders:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Handle one connection."""
+        if scope["type"] == "lifespan":
+            await self._application(scope, receive, send)
+            return
+        if _is_foreign(scope):  # another page on this machine must not speak with the user's cookie
+            refusal: dict[str, Any] = {"type": "websocket.close", "code": 1008}
+            if scope["type"] == "http":
+                await send({"type": "http.response.start", "status": 403, "headers": list(_HEADERS)})
+                refusal = {"type": "http.response.body", "body": b""}
+            await send(refusal)
+            return
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
@@ -149,11 +168,20 @@ class SecurityHeaders:
         await self._application(scope, receive, send_with_headers)
 
 
+def _is_foreign(scope: MutableMapping[str, Any]) -> bool:
+    """Whether a web socket or a writing request comes from a page of another origin."""
+    headers = dict(scope["headers"])
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
+    return bool(origin) and not reads and urlsplit(origin).netloc != headers.get(b"host", b"").decode("latin-1")
+
+
 def _secret(path: Path) -> str:
     """The key that signs sessions: made once, readable by its owner only."""
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    if not path.is_file() or not path.read_text("utf-8"):
+        temporary = path.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(secrets.token_urlsafe(48))
+        temporary.replace(path)
     return path.read_text("utf-8")

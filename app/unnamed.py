@@ -64,6 +64,8 @@ def free_question(release: Release, question: Question) -> Finding:
         if section and (hit.document.id in kept or len(kept) < _MOST_DOCUMENTS):
             units = [Unit(hit.document, section, *span) for span in sentence_spans(hit.document.text, hit.start, hit.end)]
             touched = [unit for unit in units if held & set(terms(fold(unit.text))) and not (treating and _NOT_FOR.search(unit.text))]
+            if groups := question.query.populations:  # a patient group must be spoken of, not only the words beside it
+                touched = [unit for unit in touched if any(group.about.search(fold(unit.text)) for group in groups)]
             if touched:
                 kept.setdefault(hit.document.id, []).extend(touched)
     if not kept:

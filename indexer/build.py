@@ -101,8 +101,11 @@ def build_release(
         before, parent = _published(index, embedder, settings, fresh)
         if parent and parent.manifest.content_digest == digest:
             return _report(parent.manifest, started, unchanged=True)
-        with writing(index):
-            manifest = _build_beside(index, documents, guide_text, before, parent, embedder, settings, digest, progress)
+        try:
+            with writing(index):
+                manifest = _build_beside(index, documents, guide_text, before, parent, embedder, settings, digest, progress)
+        finally:
+            shutil.rmtree(index / _BUILDING, ignore_errors=True)
         switch_to(index, manifest.id)
     return _report(manifest, started)
 

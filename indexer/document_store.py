@@ -111,12 +111,15 @@ class DocumentStore:
             yield self._document(position)
 
     def _document(self, position: int) -> Document:
-        rows = self._rows("SELECT id, kind, title, aliases, text, sections, source FROM documents WHERE position = ?", position)
+        rows = self._rows("SELECT id, kind, title, aliases, text, sections, source, digest FROM documents WHERE position = ?", position)
         if not rows:
             raise self._damaged(f"没有第 {position} 篇文档")
-        document_id, kind, title, aliases, text, sections, source = rows[0]
+        document_id, kind, title, aliases, text, sections, source, digest = rows[0]
         placed = tuple(Section(*section) for section in json.loads(sections))
-        return Document(document_id, kind, title, tuple(json.loads(aliases)), text, placed, Source(**json.loads(source)))
+        document = Document(document_id, kind, title, tuple(json.loads(aliases)), text, placed, Source(**json.loads(source)))
+        if document.digest != digest:  # a text altered on disk must not be quoted
+            raise self._damaged(f"文档 `{document_id}` 的内容与其摘要不符")
+        return document
 
     def _count(self, table: str) -> int:
         return int(self._connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])

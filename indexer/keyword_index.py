@@ -2,6 +2,9 @@
 
 import errno
 import functools
+import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -49,6 +52,9 @@ class KeywordIndex:
 
     def __init__(self, folder: Path) -> None:
         try:
+            if not os.access(folder, os.W_OK):  # tantivy makes a lock file to open an index: a copy stands in for a read-only one
+                self._copy = tempfile.TemporaryDirectory(prefix="qizhen-")
+                folder = Path(shutil.copytree(folder, Path(self._copy.name) / "keyword"))
             self._index = tantivy.Index.open(str(folder))
             self._schema = self._index.schema
             self._searcher = self._index.searcher()

@@ -19,6 +19,7 @@ from indexer.errors import Fault, KnowledgeBaseError
 
 _SOURCE_FIELDS = tuple(Source.__dataclass_fields__)
 _FRONT_FIELDS = {"id", "kind", "title", "aliases", "source"}
+_NO_SPACE = re.compile(r"^#{1,6}[^#\s]")
 _HEADING = re.compile(r"^##\s+(.+?)\s*#*\s*$")
 _LONGEST_ID = 200
 # Files beside the documents that are no documents.
@@ -105,7 +106,7 @@ def _read_markdown(text: str, _path: Path, report: Report) -> Iterator[tuple[int
         return
     try:
         fields = yaml.safe_load("\n".join(lines[1:closing]))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         report((mark.line if mark else 0) + 2, "", f"YAML 无法解析：{getattr(error, 'problem', error)}")
         return
@@ -127,6 +128,8 @@ def _markdown_sections(lines: Sequence[str], start: int, report: Report) -> tupl
     body: list[str] = []
     for number, line in enumerate([*lines[start:], "## end"], start + 1):
         heading = _HEADING.match(line)
+        if _NO_SPACE.match(line):
+            report(number, "", f"标题的 # 与文字之间缺空格：{line[:20]}")
         if not heading:
             body.append(line)
             continue
@@ -173,14 +176,17 @@ def _read_csv(text: str, path: Path, report: Report) -> Iterator[tuple[int, Docu
     chart = path.with_suffix(".toml")
     try:
         columns = tomllib.loads(chart.read_text("utf-8"))
+        needed = [columns["id"], columns["title"], *columns.get("aliases", []), *columns["sections"].values()]
     except FileNotFoundError:
         report(0, "", f"缺少列对照文件 `{chart.name}`（写明 id、title、[sections] 各是哪一列）")
+        return
+    except (KeyError, AttributeError, TypeError) as error:
+        report(0, "", f"列对照文件 `{chart.name}` 缺少或写错：{error}（需要 id、title 和 [sections]）")
         return
     except (OSError, ValueError) as error:
         report(0, "", f"列对照文件 `{chart.name}` 读不出来：{error}")
         return
     rows = csv.DictReader(io.StringIO(text, newline=""))
-    needed = [columns.get("id"), columns.get("title"), *columns.get("aliases", []), *columns.get("sections", {}).values()]
     absent = [str(column) for column in needed if column not in (rows.fieldnames or [])]
     if absent:
         report(1, "", f"没有这些列：{'、'.join(f'`{column}`' for column in absent)}；现有：{'、'.join(rows.fieldnames or [])}")
@@ -193,6 +199,9 @@ def _read_csv(text: str, path: Path, report: Report) -> Iterator[tuple[int, Docu
 
 
 def _csv_document(row: Mapping[str, str | None], columns: Mapping[str, Any], line: int, report: Report) -> Iterator[tuple[int, Document]]:
+    if None in row or None in row.values():
+        report(line, "", "单元格的数目与列数不同（单元格里有逗号时要用引号括起来）")
+        return
     cells = {name: (value or "").strip() for name, value in row.items() if name is not None and not isinstance(value, list)}
     named = ((title, cells.get(column, "")) for title, column in columns["sections"].items())
     fields = {

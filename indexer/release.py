@@ -19,7 +19,7 @@ from pathlib import Path
 from indexer.document_store import DocumentStore
 from indexer.documents import Document
 from indexer.embedder import Embedder, shipped_embedder
-from indexer.errors import IndexDamagedError, IndexMismatchError, IndexMissingError, IndexWriteError
+from indexer.errors import IndexDamagedError, IndexMismatchError, IndexMissingError, IndexWriteError, KnowledgeBaseError
 from indexer.keyword_index import KeywordIndex
 from indexer.names import NameIndex
 from indexer.passages import PassageSettings
@@ -68,7 +68,12 @@ class Release:
         self.store = DocumentStore(folder / DOCUMENTS)
         self.keywords = KeywordIndex(folder / KEYWORDS)
         self.vectors = VectorIndex(folder / VECTORS)
-        self.guide: SectionGuide = load_guide((folder / SECTIONS).read_text("utf-8"), str(folder / SECTIONS))
+        try:
+            self.guide: SectionGuide = load_guide((folder / SECTIONS).read_text("utf-8"), str(folder / SECTIONS))
+        except (UnicodeDecodeError, KnowledgeBaseError) as error:
+            raise IndexDamagedError(
+                f"版本 `{manifest.id}` 的 `{SECTIONS}` 损坏：{error}", "用 qizhen index rollback 退回，或重建"
+            ) from error
 
     @property
     def id(self) -> str:
@@ -239,6 +244,7 @@ def publish_release(index: Path, release_id: str) -> str:
     if wrong:
         listed = "；".join(wrong[:5])
         raise IndexDamagedError(f"版本 `{release_id}` 未通过检查，没有发布：{listed}", "发布别的版本，或重建：qizhen index build --fresh")
+    check_fit(manifest, shipped_embedder(), PassageSettings())
     with write_lock(index):
         try:
             before = current_id(index)

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -113,19 +114,19 @@ class SectionGuide:
                 cues.append(Cue(heading, at, at + len(heading), title=heading))
         return _longest(cues)
 
+    @cached_property
+    def _titles_by_sound(self) -> list[tuple[CanonicalSection, str, tuple[str, ...]]]:
+        return [(section, title, sound(title)) for section in self.sections for title in section.titles if len(title) > 1]
+
     def cues_by_sound(self, masked: str, kinds: Iterable[str]) -> list[Cue]:
         """Headings that the question misspells by a like-sounding character: 禁祭 for 禁忌."""
-        wanted = set(kinds)
-        heard = sound(masked)
-        cues = [
-            Cue(section.name, start, start + len(title))
-            for section in self.sections
-            if wanted & set(section.kinds)
-            for title in section.titles
-            if len(title) > 1
-            for start in range(len(heard) - len(title) + 1)
-            if heard[start : start + len(title)] == sound(title)
-        ]
+        wanted, heard, cues = set(kinds), sound(masked), []
+        for section, title, told in self._titles_by_sound:
+            for start in range(len(heard) - len(title) + 1) if wanted & set(section.kinds) else ():
+                written = masked[start : start + len(title)]
+                # Sound alone is too little: 急性 sounds like 剂型.
+                if heard[start] == told[0] and heard[start : start + len(title)] == told and set(written) & set(title):
+                    cues.append(Cue(section.name, start, start + len(title)))
         return _longest(cues)
 
     def populations_in(self, masked: str) -> list[tuple[Population, int, int]]:

@@ -1,3 +1,7 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -7,8 +11,9 @@ from app.citations import Unit, cite
 from app.generators import Draft
 from app.question import LONGEST_QUESTION, Turn
 from app.safety import DISCLAIMER, EMERGENCY, REFUSAL
+from indexer.build import build_release
 from indexer.errors import IndexDamagedError, QuestionError
-from indexer.release import Release
+from indexer.release import Release, open_release
 
 
 def texts(answer: Answer) -> list[str]:
@@ -196,13 +201,14 @@ def test_questions_that_cannot_be_asked_say_why(sample: Release, question: str, 
     assert caught.value.hint
 
 
-QUESTION = st.text(
-    alphabet="头孢克洛肟阿司匹林华法痛风环素逍遥丸怎么吃能一起儿童孕妇的禁忌适应症和，？ aspirin3岁", min_size=1, max_size=30
-)
+NAMES = ["头孢克洛", "头孢克肟胶囊", "阿司匹林", "华法林", "痛风", "环孢素", "逍遥丸", "复方阿司匹林", "cefaclor", "它", ""]
+ASKED = ["怎么吃", "的禁忌", "能治什么病", "和华法林能一起吃吗", "儿童用量", "3岁吃多少", "孕妇能用吗", "有什么症状", "的贮藏", ""]
+COMPOSED = st.tuples(st.sampled_from(NAMES), st.sampled_from(ASKED), st.sampled_from(["", "？", "，谢谢"])).map("".join)
+NOISE = st.text(alphabet="头孢克洛肟阿司匹林华法痛风环素逍遥丸怎么吃能一起儿童孕妇的禁忌适应症和，？ aspirin3岁", min_size=1, max_size=30)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
-@given(question=QUESTION.filter(lambda text: any(map(str.isalnum, text))))
+@given(question=st.one_of(COMPOSED, NOISE).filter(lambda text: any(map(str.isalnum, text))))
 def test_whatever_is_asked_every_sentence_is_the_slice_it_cites(sample: Release, question: str) -> None:
     answer = ask(sample, question)
     assert [c.number for c in answer.citations] == list(range(1, len(answer.citations) + 1))
@@ -238,3 +244,29 @@ def test_a_section_misspelt_by_its_sound_is_understood(sample: Release, question
 def test_a_name_misspelt_by_its_sound_is_offered(sample: Release) -> None:
     answer = ask(sample, "消遥丸怎么吃")
     assert (answer.status, [c.title for c in answer.candidates]) == ("clarify", ["逍遥丸"])
+
+
+def test_doses_that_differ_by_a_decimal_point_are_two_statements(write_lines: Callable[..., Path], tmp_path: Path) -> None:
+    def label(number: int, dose: str) -> dict[str, Any]:
+        sections = [{"title": "用法用量", "text": f"一次{dose}，一日1次。"}]
+        return {"id": f"x{number}", "kind": "drug", "title": "某某片", "sections": sections}
+
+    build_release(tmp_path / "index", [write_lines([label(1, "1.5mg"), label(2, "15mg")])])
+    answer = ask(open_release(tmp_path / "index"), "某某片怎么吃")
+    assert texts(answer) == ["一次1.5mg，一日1次。", "一次15mg，一日1次。"]
+    assert "各来源的说法不一致，请核对原文和修订日期。" in answer.notices
+
+
+def test_a_dose_asked_beside_another_drug_comes_with_what_they_do_to_each_other(sample: Release) -> None:
+    assert "华法林：合用增加出血风险，应避免。" in texts(ask(sample, "我在吃华法林，阿司匹林怎么吃"))
+
+
+def test_a_duration_is_no_age(sample: Release) -> None:
+    assert "成人一次0.25g，一日3次。" in texts(ask(sample, "咳嗽3个月，头孢克洛怎么吃"))
+
+
+def test_a_patient_of_the_conversation_is_named(sample: Release) -> None:
+    answer = ask(sample, "头孢克洛怎么吃", [Turn("user", "我家孩子3岁")])
+    assert texts(answer) == ["儿童按体重一日20mg/kg，分3次服用。"]
+    assert "按前面提到的患者（儿童）选取；如不是，请说明患者情况。" in answer.notices
+    assert "成人一次0.25g，一日3次。" in texts(ask(sample, "头孢克洛我自己怎么吃", [Turn("user", "我家孩子3岁")]))

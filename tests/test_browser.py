@@ -165,8 +165,20 @@ def test_the_server_answers_only_what_it_should(server: Server) -> None:
         assert [client.get(path).status_code for path in ("/docs", "/redoc", "/openapi.json", "/api/nope")] == [404] * 4
         assert client.get("/", headers={"host": "evil.example"}).status_code == 400
         assert client.get("/healthz").json() == {"status": "ok"}
+        for path in ("/auth/header", "/logout", "/project/action"):
+            assert client.post(path, headers={"origin": "http://127.0.0.1:1"}).status_code == 403
         allowed = client.get("/user", headers={"origin": "http://evil.example"}).headers.get("access-control-allow-origin")
         assert allowed != "http://evil.example"
+
+
+def test_another_page_of_this_machine_gets_no_socket(server: Server) -> None:
+    request = (
+        f"GET /ws/socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nOrigin: http://127.0.0.1:1\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(request.encode())
+        assert b" 403 " in connection.recv(200).split(b"\r\n")[0]
 
 
 def test_a_forged_citation_opens_nothing(page: Page) -> None:
@@ -177,7 +189,7 @@ def test_a_forged_citation_opens_nothing(page: Page) -> None:
 
     def forge(route: object) -> None:
         body = json.loads(route.request.post_data)  # type: ignore[attr-defined]
-        body["action"]["payload"] = {"release": "../../../etc", "document": "passwd", "start": "0", "end": 9}
+        body["action"]["payload"] = {"release": "../../../etc", "document": "passwd", "start": 0, "end": 9}
         requests.append("forged")
         route.continue_(post_data=json.dumps(body))  # type: ignore[attr-defined]
 

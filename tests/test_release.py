@@ -282,8 +282,9 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path, write_lines: Writ
     assert verify_release(index) == []
 
 
-def test_a_release_is_searched_from_a_folder_that_cannot_be_written(index: Path) -> None:
-    """Opening must leave no trace: a copy made read-only by its owner is searched all the same."""
+def test_a_release_is_searched_where_it_cannot_be_written(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner of these tests may write anywhere, so the question whether it can is answered for it."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
     copy = index.parent / "copy"
     shutil.copytree(index, copy)
     before = tree(copy)
@@ -295,3 +296,21 @@ def test_the_manifest_says_what_made_the_release(index: Path) -> None:
     manifest = json.loads((release_folder(index, current_id(index)) / "manifest.json").read_text("utf-8"))
     assert manifest["embedder_digest"] == shipped_embedder().digest
     assert (manifest["documents"], manifest["passages"], manifest["passage_characters"]) == (2, 2, 300)
+
+
+def test_a_text_altered_on_disk_is_not_quoted(index: Path) -> None:
+    path = release_folder(index, current_id(index)) / "documents.sqlite"
+    path.write_bytes(path.read_bytes().replace("用于头痛。".encode(), "用于头晕。".encode()))
+    with pytest.raises(IndexDamagedError, match="的内容与其摘要不符"):
+        search(open_release(index), "药品a的适应症")
+
+
+def test_a_release_of_another_encoder_is_not_published(index: Path, write_lines: Write) -> None:
+    first = current_id(index)
+    other = CountingEmbedder()
+    other.name, other.digest = "other", "0" * 64
+    second = build_release(index, [write_lines([row("a")])], embedder=other).release
+    publish_release(index, first)
+    with pytest.raises(IndexMismatchError):
+        publish_release(index, second)
+    assert current_id(index) == first

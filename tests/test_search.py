@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from indexer.release import Release
 from indexer.search import coverage, search
 
-QUESTIONS = st.text(alphabet="头孢克洛阿司匹林痛风怎么吃用法禁忌关节红肿abc 123？，", min_size=1, max_size=25)
+NAMED = st.sampled_from(["头孢克洛怎么吃", "痛风 检查", "逍遥丸的用法", "阿司匹林和华法林", "cefixime"])
+QUESTIONS = NAMED | st.text(alphabet="头孢克洛阿司匹林痛风怎么吃用法禁忌关节红肿abc 123？，", min_size=1, max_size=25)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)

@@ -22,8 +22,9 @@ def test_terms_are_bigrams_of_chinese_and_whole_latin_words() -> None:
     assert terms("一次0.5g阿司匹林hiv-1药") == ["一次", "0.5g", "阿司", "司匹", "匹林", "hiv-1", "药"]
 
 
-def test_bare_text_holds_letters_and_digits_only() -> None:
-    assert bare("一次 0.5g，一日３次。") == "一次05g一日3次"
+def test_bare_text_drops_punctuation_but_not_what_makes_a_number() -> None:
+    assert bare("一次 0.5g，一日３次。") == "一次0.5g一日3次"
+    assert bare("1~2片；pH<6.5。") == "1~2片ph<6.5"
 
 
 def test_a_bigram_between_two_held_words_is_not_missing() -> None:
