@@ -18,6 +18,7 @@ from indexer.terms import fold
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _FEWEST_STEM_CHARACTERS = 3
 _CLASS = 4
+_LONGEST_HEARD = 8
 # What may follow or precede a name without being part of a longer one.
 _JOINTS = "和与跟及或同、,;"
 _VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂"
@@ -141,6 +142,19 @@ class NameIndex:
     @cached_property
     def _beginnings(self) -> Counter[str]:
         return Counter(fold(document.title)[:2] for document in self._by_position.values() if document.kind == "drug")
+
+    def heard(self, run: str, kinds: Collection[str]) -> tuple[str, list[int]]:
+        """A stretch of a run that sounds like a held name and shares half of its characters, longest first, and whose it may be."""
+        told = sound(run)
+        for size in range(min(len(run), _LONGEST_HEARD), _FEWEST_STEM_CHARACTERS - 1, -1):
+            for start in range(len(run) - size + 1):
+                written = run[start : start + size]
+                alike = self._sounds.get(told[start : start + size], ())
+                formless = (name for name in alike if name != written and _strip_form(name, self._words) == name)
+                meant = [name for name in formless if 2 * len(set(written) & set(name)) >= size]
+                if documents := self._first_documents(meant, kinds, 5):
+                    return written, documents
+        return "", []
 
     def containing(self, name: str, kinds: Collection[str], limit: int = 8) -> list[int]:
         """Documents of these kinds whose names hold this one as a part, shortest names first: 高血压 in 继发性高血压.
@@ -268,11 +282,11 @@ class NameIndex:
 
     def _product_tail(self, after: str) -> str:
         """Up to four characters and a dosage form, directly after a name: the rest of a product's name."""
+        if after[:1] in self._apart:
+            return ""
         for reach in range(5):
             middle = after[:reach]
-            if any(c in _JOINTS or not c.isalnum() for c in middle) or any(word in middle for word in self._light):
-                return ""
-            if any(c in self._words.edges for c in middle):
+            if any(c in _JOINTS + "的" or not c.isalnum() for c in middle) or any(word in middle for word in self._light):
                 return ""
             form = next((form for form in self._forms if after[reach:].startswith(form)), "")
             if form and (len(form) > 1 or not after[reach + 1 : reach + 2].strip() or after[reach + 1] not in "剂子状"):

@@ -132,6 +132,7 @@ def test_the_conversation_keeps_drug_patient_and_question(shipped: Release, ques
         "我家狗3岁布洛芬用量",
         "氨氯地平阿托伐他汀钙片怎么吃",
         "头孢硫脒的用法",
+        "甘精胰岛素利司那肽注射液怎么打",
     ],
 )
 def test_what_must_not_be_answered_is_refused(shipped: Release, question: str) -> None:
@@ -149,3 +150,12 @@ def test_a_short_brand_inside_a_longer_word_is_no_name(shipped: Release, questio
 )
 def test_what_no_section_is_about_is_found_in_the_others(shipped: Release, question: str, shown: str) -> None:
     assert shown in asked(shipped, question)[1]
+
+
+@pytest.mark.parametrize(
+    ("question", "offered"), [("头孢去松能跟含钙的液体一起挂吗", "头孢曲松"), ("六位地黄丸适合什么人吃", "六味地黄丸")]
+)
+def test_a_name_that_only_sounds_right_is_offered(shipped: Release, question: str, offered: str) -> None:
+    answer = ask(shipped, question)
+    assert answer.status == "clarify"
+    assert offered in [candidate.title for candidate in answer.candidates]
