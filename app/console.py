@@ -19,7 +19,7 @@ from app.answering import Answer, ask
 from app.claims import check_claim
 from app.contract import answer_json, card_json, hit_json
 from app.drug_card import look_up
-from app.generators import GENERATORS
+from app.generators import GENERATORS, Generator
 from app.layout import groups, source_rows
 from app.measuring import measure
 from app.question import check_text
@@ -217,14 +217,13 @@ def ask_command(
     as_json: AsJson = False,
 ) -> None:
     """回答问题，每一句标明出处。"""
-    if generator not in GENERATORS:
-        raise QuestionError(f"没有回答方式 `{generator}`", f"可用：{'、'.join(GENERATORS)}")
+    chosen = _generator(generator)
     _one_of(question, questions)
     asked = read_questions(questions) if questions else []
     texts = [(q.id, q.question, q.history) for q in asked] or [("", check_text(_given(question)), ())]
     release = open_release(index)
     for question_id, text, history in texts:
-        answer = ask(release, text, history, GENERATORS[generator])
+        answer = ask(release, text, history, chosen)
         if as_json:
             _print_json(answer_json(answer, question_id))
         else:
@@ -296,9 +295,8 @@ def measure_command(
     as_json: AsJson = False,
 ) -> None:
     """检索、回答、拒答、引用和用时的数字。"""
-    if generator not in GENERATORS:
-        raise QuestionError(f"没有回答方式 `{generator}`", f"可用：{'、'.join(GENERATORS)}")
-    measured = measure(open_release(index), read_questions(questions), GENERATORS[generator])
+    chosen = _generator(generator)
+    measured = measure(open_release(index), read_questions(questions), chosen)
     if as_json:
         _print_json(measured)
         return
@@ -345,6 +343,12 @@ def serve_command(
         notes.print(f"`{index}` 里还没有知识库，先用自带的示例知识库建立索引。", soft_wrap=True)
         index_build(index=index)
     serve(ServerSettings(index, state, host, port), open_page)
+
+
+def _generator(name: str) -> Generator:
+    if name not in GENERATORS:
+        raise QuestionError(f"没有回答方式 `{name}`", f"可用：{'、'.join(GENERATORS)}")
+    return GENERATORS[name]
 
 
 def _given(question: str | None) -> str:

@@ -124,8 +124,7 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
 def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:
     """What a question says beside its cue that the documents speak of too, word for word."""
     whole = fold(" ".join(document.text for document in documents))
-    runs = (PURPOSE.fullmatch(run) for run in question.query.pointed)
-    wanted = [match[1] if match else run for match, run in zip(runs, question.query.pointed, strict=True)]
+    wanted = [match[1] if (match := PURPOSE.fullmatch(run)) else run for run in question.query.pointed]
     return [run for run in wanted if len(run) > 1 and run in whole]
 
 
@@ -236,13 +235,12 @@ def _together(release: Release, drugs: Sequence[Subject]) -> Finding:
     """What each drug's texts say about the others: the named drug first, then its class."""
     found: list[Unit] = []
     for subject in drugs:
-        documents = [release.store.document(position) for position in subject.documents]
+        sentences = warnings(release, [release.store.document(position) for position in subject.documents])
         for other in drugs:
             if other.documents == subject.documents:
                 continue
             texts = [release.store.document(position) for position in other.documents]
             names = [other.name, *(fold(name) for text in texts for name in (text.title, *text.aliases) if len(name) > 1)]
-            sentences = warnings(release, documents)
             named = [unit for unit in sentences if any(name in fold(unit.text) for name in names)]
             groups = class_names(release, texts)
             found.extend(named or [u for u in sentences if any(name in fold(u.text) for name in groups)])

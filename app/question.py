@@ -79,17 +79,14 @@ def read_question(release: Release, text: str, history: Sequence[Turn] = ()) -> 
     """Resolve a question; what it leaves open comes from the conversation: its subject, what is asked of it, the patient."""
     question = _resolve(release, check_text(text))
     turns = [turn.content[:LONGEST_QUESTION] for turn in history if turn.role == "user" and any(c.isalnum() for c in turn.content)]
-    if not turns:
-        return question
-    earlier = next((e for e in (_resolve(release, turn) for turn in reversed(turns)) if e.subjects or e.other or _names(e)), None)
+    told = [_resolve(release, turn) for turn in turns]
+    earlier = next((asked for asked in reversed(told) if asked.subjects or asked.other or _names(asked)), None)
     if earlier is not None:
         question = _follow(release, question, earlier)
-    told = [_resolve(release, turn) for turn in turns]
-    ages = [question.age, *(asked.age for asked in reversed(told))]
-    groups = tuple(dict.fromkeys(group for asked in told for group in asked.query.populations))
     if question.age is not None or question.query.populations or _MYSELF.search(question.query.folded):
         return question
-    return replace(question, age=next((age for age in ages if age is not None), None), told=groups)
+    age = next((asked.age for asked in reversed(told) if asked.age is not None), None)
+    return replace(question, age=age, told=tuple(dict.fromkeys(group for asked in told for group in asked.query.populations)))
 
 
 def _names(question: Question) -> str:

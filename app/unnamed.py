@@ -96,9 +96,4 @@ def _may_answer(release: Release, question: Question, hit: Hit) -> bool:
     if hit.document.kind == "text":
         return coverage(release, [question.unknown], f"{hit.document.title} {hit.section} {hit.text}") >= COVERED
     fitting = _FITTING_SECTIONS.get(next(iter(asked))) if len(asked) == 1 else None
-    return fitting is not None and fold(hit.section) in {t for name in fitting for t in _titles(release, name)}
-
-
-def _titles(release: Release, name: str) -> tuple[str, ...]:
-    canonical = release.guide.named(name)
-    return canonical.titles if canonical else ()
+    return fitting is not None and fold(hit.section) in {t for name in fitting for t in release.guide.titles(name)}

@@ -106,9 +106,7 @@ class NameIndex:
             surface = self._surfaces[number]
             if _inside_latin_word(folded, start, end):
                 continue
-            mention = self._widen(folded, start, end, surface, found[-1].end if found else 0)
-            if mention is not None:
-                found.append(mention)
+            found.append(self._widen(folded, start, end, surface, found[-1].end if found else 0))
         return found
 
     def near(self, name: str, kinds: Collection[str], limit: int = 5) -> list[int]:
@@ -204,7 +202,7 @@ class NameIndex:
                     holders[stem].add((Rank.STEM, position))
         return {surface: sorted(held) for surface, held in holders.items()}
 
-    def _widen(self, folded: str, start: int, end: int, surface: str, left_end: int) -> Mention | None:
+    def _widen(self, folded: str, start: int, end: int, surface: str, left_end: int) -> Mention:
         documents = self._documents(surface)
         kind = self.kind(documents[0])
         before, after = folded[left_end:start], folded[end:]

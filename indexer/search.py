@@ -12,7 +12,7 @@ from indexer.release import Release
 from indexer.terms import fold, missing_terms, terms
 
 # How much of a candidate's score is BM25 (as a share of the best candidate's) and how much cosine.
-# Measured by tests/benchmarks/search_quality.py; CHANGELOG.md has the curve.
+# 0.6: the best nDCG over consult and titles together; tests/benchmarks/search_quality.py prints the curve.
 _KEYWORD_SHARE = 0.6
 # A passage of a section that the question asks for outranks every other passage of the same document.
 _SECTION_BONUS = 1.0
@@ -63,7 +63,7 @@ def find_passages(release: Release, query: Query, limit: int, documents: Sequenc
     vector = release.embedder.embed([query.folded])[0]
     candidates = _candidates(release, wanted, vector, documents)
     best = max((candidate.keyword for candidate in candidates), default=0.0) or 1.0
-    asked = {title for cue in query.cues for title in _titles(release, cue.name)}
+    asked = {title for cue in query.cues for title in release.guide.titles(cue.name)}
     scored = []
     for candidate in candidates:
         position, passage = release.store.passage(candidate.passage)
@@ -100,11 +100,6 @@ def rarity(release: Release, term: str) -> float:
     """BM25's inverse document frequency of a term over passages (Robertson and Zaragoza 2009, section 3.1)."""
     frequency, passages = release.keywords.document_frequency(term), release.manifest.passages
     return math.log1p((passages - frequency + 0.5) / (frequency + 0.5))
-
-
-def _titles(release: Release, name: str) -> tuple[str, ...]:
-    canonical = release.guide.named(name)
-    return canonical.titles if canonical else (name,)
 
 
 def _candidates(release: Release, wanted: Sequence[str], vector: np.ndarray, documents: Sequence[int]) -> list[_Scored]:

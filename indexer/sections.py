@@ -81,10 +81,14 @@ class SectionGuide:
         """The canonical section of that name."""
         return next((section for section in self.sections if section.name == name), None)
 
+    def titles(self, name: str) -> tuple[str, ...]:
+        """Folded headings that mean a section, best first; a name that no canonical section has is a heading itself."""
+        canonical = self.named(name)
+        return canonical.titles if canonical else (fold(name),)
+
     def find(self, document: Document, name: str) -> list[Section]:
         """The document's sections that are a `name` (canonical, or its own heading), preferred headings first."""
-        canonical = self.named(name)
-        titles = canonical.titles if canonical else (fold(name),)
+        titles = self.titles(name)
         found = [(titles.index(fold(s.title)), s) for s in document.sections if fold(s.title) in titles]
         return [section for _, section in sorted(found, key=lambda pair: (pair[0], pair[1].start))]
 
