@@ -6,7 +6,8 @@ from collections.abc import Sequence, Set
 from functools import cache
 
 _RUN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]+|[^\W_\u3400-\u9fff\uf900-\ufaff]+(?:[.\-/][^\W_\u3400-\u9fff\uf900-\ufaff]+)*")
-_SIGNS = ".~/<>≤≥±%-+"
+_SIGNS = ".~/±%-+"
+_COMPARISONS = "<>≤≥"
 _FIRST_HAN, _LAST_HAN = 0x3400, 0x9FFF
 
 
@@ -37,11 +38,11 @@ def fold(text: str) -> str:
 def bare(text: str) -> str:
     """The folded text without white space and punctuation: what two spellings of one statement share.
 
-    Signs that touch a digit stay, since they make the number: 1.5 is not 15, 1~2 not 12, <5 not 5.
+    Signs that touch a digit stay, since they make the number: 1.5 is not 15, 1~2 not 12; comparisons stay wherever they stand: < 5 is not > 5.
     """
     folded = fold(text)
     return "".join(
-        c for i, c in enumerate(folded) if c.isalnum() or (c in _SIGNS and (folded[i - 1 : i].isdigit() or folded[i + 1 : i + 2].isdigit()))
+        c for i, c in enumerate(folded) if c.isalnum() or c in _COMPARISONS or (c in _SIGNS and (folded[i - 1 : i].isdigit() or folded[i + 1 : i + 2].isdigit()))
     )
 
 
