@@ -94,8 +94,9 @@ def _checked(
     numbered: dict[int, Citation] = {}
     for draft in generator.draft(question, units):
         cited = [units[number] for number in draft.units]
-        titles = " ".join(unit.document.title for unit in cited)
-        if not cited or any(check_claim(draft.text, unit.text, title=titles).verdict != "supported" for unit in cited):
+        if not cited or any(
+            check_claim(draft.text, unit.text, (unit.document.title, *unit.document.aliases)).verdict != "supported" for unit in cited
+        ):
             continue
         for number, unit in zip(draft.units, cited, strict=True):
             numbered.setdefault(number, cite(len(numbered) + 1, release.id, unit))

@@ -52,7 +52,10 @@ _UNITS: dict[str, tuple[str, Fraction]] = {
         ("粒", "1", "粒 颗 cap caps capsule capsules"),
         ("滴", "1", "滴 drop drops"),
         ("m2", "1", "m2 平方米"),
-        *((unit, "1", unit) for unit in "月龄 年 袋 支 丸 包 喷 揿 掀 吸 贴 瓶 枚 锭 倍 匙 杯 mmhg kpa % 度 个 meq 例 疗程 餐 种 级 型 期 次".split()),
+        *(
+            (unit, "1", unit)
+            for unit in "月龄 年 袋 支 丸 包 喷 揿 掀 吸 贴 瓶 枚 锭 倍 匙 杯 mmhg kpa % 度 个 meq 例 疗程 餐 种 级 型 期 次".split()
+        ),
     )
     for unit in units.split()
 }
@@ -76,7 +79,17 @@ _OVER_NAMES = {name: re.compile(rf"(?:{forms})") for name, forms in _OVER.items(
 _DIVISOR = "|".join(f"(?:{forms})" for forms in (_OVER["1.73m2"], *_OVER.values()))
 _OVER_ONE = rf"(?:{_DIVISOR})(?![a-z])"
 _PER = rf"(?:\s*/\s*(?:\(\s*{_OVER_ONE}(?:\s*[.·*/]\s*{_OVER_ONE})*\s*\)|{_OVER_ONE}))*"
-_AFTER: dict[str, Bound] = {"及以上": "≥", "或以上": "≥", "(含)以上": "≥", "以上": "≥", "及以下": "≤", "或以下": "≤", "以内": "≤", "之内": "≤", "以下": "<"}
+_AFTER: dict[str, Bound] = {
+    "及以上": "≥",
+    "或以上": "≥",
+    "(含)以上": "≥",
+    "以上": "≥",
+    "及以下": "≤",
+    "或以下": "≤",
+    "以内": "≤",
+    "之内": "≤",
+    "以下": "<",
+}
 _AFTERWARDS = "|".join(sorted(map(re.escape, _AFTER), key=len, reverse=True))
 
 QUANTITY = (
@@ -171,7 +184,10 @@ LATIN_FREQUENCIES = {
     **dict.fromkeys(("bid", "twice daily", "twice a day"), Frequency(Fraction(2), Fraction(2))),
     **dict.fromkeys(("tid", "three times daily", "three times a day", "thrice daily"), Frequency(Fraction(3), Fraction(3))),
     **dict.fromkeys(("qid", "four times daily", "four times a day"), Frequency(Fraction(4), Fraction(4))),
-    **dict.fromkeys(("qod", "every other day", "隔日1次", "隔日一次", "隔天1次", "隔天一次"), Frequency(Fraction(1), Fraction(1), Fraction(48), Fraction(48))),
+    **dict.fromkeys(
+        ("qod", "every other day", "隔日1次", "隔日一次", "隔天1次", "隔天一次"),
+        Frequency(Fraction(1), Fraction(1), Fraction(48), Fraction(48)),
+    ),
     **dict.fromkeys(("qw", "once weekly", "once a week"), Frequency(Fraction(1), Fraction(1), Fraction(168), Fraction(168))),
     **dict.fromkeys(("biw", "twice weekly", "twice a week"), Frequency(Fraction(2), Fraction(2), Fraction(168), Fraction(168))),
     **dict.fromkeys(("tiw",), Frequency(Fraction(3), Fraction(3), Fraction(168), Fraction(168))),
@@ -180,6 +196,4 @@ LATIN_FREQUENCIES = {
 
 def bounded(quantity: Quantity, bound: Bound, span: Span, over: tuple[str, ...]) -> Quantity:
     """The quantity with what the words before it say of it."""
-    return replace(
-        quantity, bound=quantity.bound or bound, span=quantity.span or span, over=tuple(sorted({*quantity.over, *over}))
-    )
+    return replace(quantity, bound=quantity.bound or bound, span=quantity.span or span, over=tuple(sorted({*quantity.over, *over})))

@@ -42,7 +42,9 @@ def bare(text: str) -> str:
     """
     folded = fold(text)
     return "".join(
-        c for i, c in enumerate(folded) if c.isalnum() or c in _COMPARISONS or (c in _SIGNS and (folded[i - 1 : i].isdigit() or folded[i + 1 : i + 2].isdigit()))
+        c
+        for i, c in enumerate(folded)
+        if c.isalnum() or c in _COMPARISONS or (c in _SIGNS and (folded[i - 1 : i].isdigit() or folded[i + 1 : i + 2].isdigit()))
     )
 
 
