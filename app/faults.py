@@ -47,6 +47,7 @@ class _Judge:
         self.members, self.places, self.standing = laying.members, laying.places, laying.standing
 
     def unmatched(self) -> list[Fault]:
+        """What the claim says and the evidence nowhere does."""
         found: list[Fault] = []
         words, count = "", 0
         for at, place in [*zip(self.members, self.places, strict=True), (-1, 0)]:
@@ -127,10 +128,14 @@ class _Judge:
                 active = (*(other for other in active if other in wanted and other != group), group)
                 continue
             token = self.said.tokens[at].surface
-            if missing := [number for number in wanted if number not in stated]:
+            missing = [number for number in wanted if number not in stated]
+            instead = [number for number in active if number not in wanted]
+            if missing and not instead:
                 found.append(Fault(f"此句略去了原文的条件“{self._words_of(missing)}”", against=False))
-            elif set(active) != set(wanted) and not (uniform and (wanted or not active)):
-                found.append(Fault(f"“{token}”在原文中不属于此句所说的条件或人群“{self._words_of(active)}”", against=True))
+            elif missing or (set(active) != set(wanted) and not (uniform and (wanted or not active))):
+                owner = f"属于“{self._words_of(missing or wanted)}”" if wanted else "没有这个条件"
+                other = f"，此句说的是“{self._words_of(instead)}”" if instead else "，此句没有这样说"
+                found.append(Fault(f"“{token}”在原文中{owner}{other}", against=True))
             if self._other_route(at, place):
                 found.append(Fault(f"“{token}”在原文中不是这一给药途径的", against=True))
             if label and self.ground.labels[place] != label:
@@ -172,17 +177,27 @@ class _Judge:
 
     def disordered(self) -> list[Fault]:
         """Amounts and frequencies that the evidence pairs otherwise: 一次10mg一日2次 or 一次20mg一日1次."""
-        pairs: dict[int, list[int]] = defaultdict(list)
-        for _, place in self.laying.matched():
-            token = self.ground.tokens[place]
-            if self.ground.group[place] < 0 and (is_dose(token) or token.kind in ("frequency", "divided")):
-                pairs[token.statement].append(place)
-        for places in pairs.values():
-            kinds = [self.ground.tokens[place].kind for place in places]
-            if places != sorted(places) and (kinds.count("quantity") > 1 or kinds.count("frequency") > 1) and "frequency" in kinds:
-                said = "、".join(self.ground.tokens[place].surface for place in places)
-                return [Fault(f"剂量与频次的搭配与原文不同：{said}", against=True)]
-        return []
+        pairs = self._pairs()
+        said = [place for _, place in self.laying.matched() if place in pairs]
+        runs = [pair for pair, _ in itertools.groupby(pairs[place] for place in said)]
+        if len(runs) == len(set(runs)):
+            return []
+        return [Fault(f"剂量与频次的搭配与原文不同：{'、'.join(self.ground.tokens[place].surface for place in said)}", against=True)]
+
+    def _pairs(self) -> dict[int, tuple[int, int]]:
+        """(statement, pair) of every amount and frequency of the evidence; a pair ends where a second amount or frequency comes."""
+        pairs: dict[int, tuple[int, int]] = {}
+        held: set[str] = set()
+        statement, number = -1, 0
+        for place, token in enumerate(self.ground.tokens):
+            if self.ground.group[place] >= 0 or not (is_dose(token) or token.kind in ("frequency", "divided")):
+                continue
+            if token.statement != statement or token.kind in held:
+                held, number = set(), number + 1
+            statement = token.statement
+            held.add(token.kind)
+            pairs[place] = (statement, number)
+        return pairs
 
     def _words_of(self, groups: Iterable[int]) -> str:
         return "，".join("".join(self.ground.tokens[at].surface for at in self.ground.groups[group]) for group in groups)[:40]

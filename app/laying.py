@@ -133,10 +133,10 @@ class Laying:
         if tokens[before].clause == tokens[place].clause and self._within_list(before, place, self.said.tokens[self.members[step]]):
             return _LEFT_OUT_ITEM
         edges = self.closing(before) + self.opening(place)
-        if edges >= BROKEN:
+        same = tokens[before].statement == tokens[place].statement
+        if edges >= BROKEN or (edges and not same):
             return BROKEN
-        elsewhere = (tokens[before].statement != tokens[place].statement) + (tokens[before].sentence != tokens[place].sentence)
-        return edges + _OTHER_CLAUSE + _ELSEWHERE * elsewhere
+        return edges + _OTHER_CLAUSE + _ELSEWHERE * ((not same) + (tokens[before].sentence != tokens[place].sentence))
 
     def _within_list(self, before: int, place: int, said: Token) -> bool:
         """Whether items of a list, or a bracket, were left out or changed places: whole ones where the claim has a separator too, else

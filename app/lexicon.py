@@ -96,7 +96,7 @@ _NEGATIONS = {
 }
 # Words with a left-out character inside that is part of them.
 _WHOLE = (
-    "主要 重要 必要 需氧 反应 适应 效应 应激 供应 感应 对应 相应 响应 目的 患者家属 或然 与否 参与 给与 涉及 普及 危及 "
+    "联合 主要 重要 必要 需氧 反应 适应 效应 应激 供应 感应 对应 相应 响应 目的 患者家属 或然 与否 参与 给与 涉及 普及 危及 "
     "累及 波及 及早 可能 可逆 可的松 可待因 可乐 许可 认可 "
     "有效 有害 有机 含有 为主 行为 因为 作为 为期 会阴 会厌 机会 社会 将近 即刻 随即 要求 纲要 一般 一旦 一定 一些 "
     "一样 一致 一过性 同时 不安 不适 不全 不良 不振 不足 "
@@ -111,6 +111,7 @@ _LEFT_OUT = (
     "根据资料 根据知识库 资料显示 据资料 资料指出 说明书指出 说明书提示 说明书规定 需要指出的是 一般来说 总的来说 "
     "具体来说 具体而言 也就是说 首先 其次 最后 the a an of is are in and or"
 ).split()
+MODALS = {"可", "可以", "能", "能够", "应", "应当", "应该", "须", "需", "要"}  # left out only before what they are about
 AFRESH = {"此外", "另外"}  # what follows stands on its own
 LINKS = {"与", "跟"}  # they tie two things, which must not come apart
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from app.doses import LATIN_FREQUENCIES, NUMBER, QUANTITY, Bound, Frequency, Quantity, Span, bounded, number, often, read_quantity
-from app.lexicon import AFRESH, INCIDENCES, LABELS, LEXICON, LINKS, TURNED, Kind
+from app.lexicon import AFRESH, INCIDENCES, LABELS, LEXICON, LINKS, MODALS, TURNED, Kind
 from indexer.terms import fold
 
 Key = str | Quantity | Frequency
@@ -125,7 +125,7 @@ def read(text: str, subjects: Sequence[str] = ()) -> Reading:
     for name in sorted({fold(subject) for subject in subjects if subject}, key=len, reverse=True):
         folded = folded.replace(name, "本品")
     folded = _SECTION_LINE.sub(r"\1:\2:", folded)
-    return _Reader(_TOGETHER.sub(r"\1:", _MARK.sub("", folded))).reading()
+    return _Reader(_TOGETHER.sub(r"\1者,", _MARK.sub("", folded))).reading()
 
 
 class _Reader:
@@ -149,6 +149,7 @@ class _Reader:
         self._pending: list[str] = []
 
     def reading(self) -> Reading:
+        """Read the text to its end."""
         for match in _LEXER.finditer(self._folded):
             getattr(self, f"_on_{_group(match)}")(match)
         self._end_clause(len(self._folded), heading=False)
@@ -219,6 +220,8 @@ class _Reader:
     def _on_once(self, match: re.Match[str]) -> None:
         if self._span:
             self._take(Quantity(Fraction(1), Fraction(1), "次"), match[0])
+        else:
+            self._pending.append(match[0])
 
     def _on_bound(self, match: re.Match[str]) -> None:
         self._bound = next(bound for bound, pattern in _BOUND_WORDS.items() if re.fullmatch(pattern, match[0]))
@@ -261,7 +264,9 @@ class _Reader:
             self._clauses[-1].sentence = self._sentence
         if key == "不良反应" and self._clauses[-1].tokens and self._drafts[-1][1] in INCIDENCES:
             return
-        if match[0] in TURNED:
+        if match[0] in MODALS and not self._folded[match.end() : match.end() + 1].isalnum():
+            self._put("word", match[0], match[0])
+        elif match[0] in TURNED:
             self._turned = (key, match[0])
         elif key and not (self._pending and key == "用"):
             self._put(kind, key, match[0])
@@ -343,3 +348,8 @@ def _group(match: re.Match[str]) -> str:
 
 
 _HANDLED = [name for name in _LEXER.groupindex if "_" not in name]
+
+
+def amounts(text: str) -> frozenset[Key]:
+    """The quantities and frequencies that a text states, each with what it measures; two texts that say the same dose share them."""
+    return frozenset(token.key for token in read(text).tokens if token.kind in ("quantity", "frequency", "divided", "patient"))

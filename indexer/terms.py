@@ -38,7 +38,7 @@ def fold(text: str) -> str:
 def bare(text: str) -> str:
     """The folded text without white space and punctuation: what two spellings of one statement share.
 
-    Signs that touch a digit stay, since they make the number: 1.5 is not 15, 1~2 not 12; comparisons stay wherever they stand: < 5 is not > 5.
+    Signs that touch a digit stay, since they make the number: 1.5 is not 15, 1~2 not 12. Comparisons stay wherever they stand.
     """
     folded = fold(text)
     return "".join(
