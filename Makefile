@@ -26,6 +26,7 @@ lint: $(VENV)/all
 bench: $(VENV)/all
 	$(BIN)/python tests/benchmarks/answers.py $(ARGS)
 	$(BIN)/python tests/benchmarks/search_quality.py $(ARGS)
+	$(BIN)/python tests/benchmarks/claims.py
 
 # The browser tests need Debian's chromium and a Chinese font.
 browser:

@@ -13,6 +13,7 @@ from indexer.documents import Document
 from indexer.readers import read_documents
 
 ROOT = Path(__file__).parent.parent / "kb_data"
+SIDES = ("dev", "test", "dialogues-dev", "dialogues-test")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def documents() -> dict[str, Document]:
 
 @pytest.fixture(scope="module")
 def questions() -> dict[str, list[dict[str, Any]]]:
-    return {side: [json.loads(line) for line in (ROOT / "questions" / f"{side}.jsonl").open(encoding="utf-8")] for side in ("dev", "test")}
+    return {side: [json.loads(line) for line in (ROOT / "questions" / f"{side}.jsonl").open(encoding="utf-8")] for side in SIDES}
 
 
 def test_there_are_enough_of_every_kind(questions: dict[str, list[dict[str, Any]]]) -> None:
@@ -34,12 +35,20 @@ def test_there_are_enough_of_every_kind(questions: dict[str, list[dict[str, Any]
     assert kinds["look-alike"] >= 80
     assert sum(bool(row.get("refuse")) for row in rows) >= 200
     assert all(row.get("history") for row in rows if row["category"] == "follow-up")
+    dialogues = {row["id"].rpartition("-")[0] for row in rows if row["category"] == "dialogue"}
+    assert len(dialogues) >= 100
 
 
 def test_an_entity_is_on_one_side_only(questions: dict[str, list[dict[str, Any]]]) -> None:
     """The first document, in the order of ids, decides the side."""
     sides = {side: {min(row["documents"]) for row in rows if row.get("documents")} for side, rows in questions.items()}
     assert sides["dev"] & sides["test"] == set()
+
+
+def test_a_dialogue_grows_turn_by_turn(questions: dict[str, list[dict[str, Any]]]) -> None:
+    for row in questions["dialogues-dev"] + questions["dialogues-test"]:
+        roles = [turn["role"] for turn in row.get("history", [])]
+        assert roles == ["user", "assistant"] * (int(row["id"].rpartition("-")[2]) - 1)
 
 
 def test_expected_documents_spans_and_terms_stand_in_the_texts(
