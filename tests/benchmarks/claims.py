@@ -67,7 +67,7 @@ def table(name: str, cases: list[Case], wanted: bool) -> None:
             started = time.perf_counter()
             right[checker][case.kind] += supports(case) == wanted
             spent += (time.perf_counter() - started) if checker == "QiZhen" else 0
-    print(
+    say(
         f"\n{name}: {'kept' if wanted else 'rejected'}, per cent\n{'':18s}" + "".join(f"{checker:>9s}" for checker in CHECKERS) + "       n"
     )
     for kind in total:
