@@ -22,8 +22,6 @@ from indexer.terms import bare, fold
 
 Verdict = Literal["supported", "contradicted", "unsupported"]
 
-# Share of a claim's words that its evidence lacks from which on the evidence is about something else and contradicts nothing.
-_OTHER_MATTER = 0.1
 _IN_NAME = r"(?:(?![可使的并及与或在者时后将被对])[\u3400-\u9fffa-z0-9\-()])"
 _STOPS = "。!?！？\n"
 _TITLE = re.compile(r"[【\[# ]*[\w\-()（）α-ωΑ-Ω·]{2,24}[】\]]?")
@@ -63,8 +61,7 @@ def check_claim(claim: str, evidence: str, subjects: Sequence[str] = ()) -> Chec
     if not faults:
         return Check("supported", ())
     reasons = tuple(dict.fromkeys(fault.reason for fault in faults))
-    elsewhere = sum(fault.elsewhere for fault in faults) > _OTHER_MATTER * len(stated.tokens)
-    against = any(fault.against for fault in faults) and not elsewhere
+    against = any(fault.against for fault in faults) and not any(fault.elsewhere for fault in faults)
     return Check("contradicted" if against else "unsupported", reasons)
 
 

@@ -16,11 +16,13 @@ _CRITICAL = {"quantity", "frequency", "divided", "route", "population", "patient
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something the evidence does not bear out. `against`: it says something else instead; `elsewhere`: so many words are not its."""
+    """Something the evidence does not bear out. `against`: it says something else instead; `elsewhere`: the claim may be about something
+    else, and then the evidence contradicts nothing.
+    """
 
     reason: str
     against: bool
-    elsewhere: int = 0
+    elsewhere: bool = False
 
 
 def faults_of(laying: Laying) -> list[Fault]:
@@ -49,16 +51,15 @@ class _Judge:
     def unmatched(self) -> list[Fault]:
         """What the claim says and the evidence nowhere does."""
         found: list[Fault] = []
-        words, count = "", 0
+        words = ""
         for at, place in [*zip(self.members, self.places, strict=True), (-1, 0)]:
             token = self.said.tokens[at] if at >= 0 else None
             if place is None and token and token.kind == "word":
                 words += token.surface
-                count += 1
             else:
                 if words:
-                    found.append(Fault(f"原文没有“{words}”", against=False, elsewhere=count))
-                    words, count = "", 0
+                    found.append(Fault(f"原文没有“{words}”", against=False, elsewhere=True))
+                    words = ""
                 if place is None and token:
                     found.append(self._missing(token))
         return found
@@ -89,7 +90,7 @@ class _Judge:
         for step, (before, after) in enumerate(itertools.pairwise(places), 1):
             if before is not None and after is not None and self.laying.move(before, after, step) >= BROKEN:
                 same = self.ground.tokens[before].clause == self.ground.tokens[after].clause and after > before
-                found.append(self._tear(before + 1, after) if same else Fault(self._joined(before, after), against=False))
+                found.append(self._tear(before + 1, after) if same else Fault(self._joined(before, after), against=False, elsewhere=True))
         if places[-1] is not None and self.laying.closing(places[-1]) >= BROKEN:
             found.append(self._tear(places[-1] + 1, self._clause_end(places[-1])))
         return found
