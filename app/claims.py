@@ -46,18 +46,12 @@ def check_claim(claim: str, evidence: str, subjects: Sequence[str] = ()) -> Chec
     subjects = subjects or _titled(evidence) or _guessed_subject(claim, evidence)
     stated, shown = read(claim, subjects), read(evidence, subjects)
     ground, said = Ground(shown), Ground(stated)
-    statements: dict[int, list[int]] = defaultdict(list)
+    sentences: dict[int, list[int]] = defaultdict(list)
     for at, token in enumerate(stated.tokens):
-        statements[token.statement].append(at)
-    faults: list[Fault] = [] if statements else [Fault("这句话没有可以核对的内容", against=False)]
-    standing: tuple[int, ...] = ()
-    sentence = -1
-    for members in statements.values():
-        if stated.tokens[members[0]].sentence != sentence:
-            standing, sentence = (), stated.tokens[members[0]].sentence
-        laying = Laying(said, ground, members, standing)
-        faults += faults_of(laying)
-        standing = laying.headings()
+        sentences[token.sentence].append(at)
+    faults: list[Fault] = [] if sentences else [Fault("这句话没有可以核对的内容", against=False)]
+    for members in sentences.values():
+        faults += faults_of(Laying(said, ground, members))
     if not faults:
         return Check("supported", ())
     reasons = tuple(dict.fromkeys(fault.reason for fault in faults))

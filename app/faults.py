@@ -46,7 +46,7 @@ class _Judge:
     def __init__(self, laying: Laying) -> None:
         self.laying = laying
         self.said, self.ground = laying.said, laying.ground
-        self.members, self.places, self.standing = laying.members, laying.places, laying.standing
+        self.members, self.places = laying.members, laying.places
 
     def unmatched(self) -> list[Fault]:
         """What the claim says and the evidence nowhere does."""
@@ -116,11 +116,15 @@ class _Judge:
         """What the claim says under other conditions, another section or by another route than the evidence does."""
         found: list[Fault] = []
         kept = [(at, place) for at, place in self.laying.matched() if self.ground.group[place] < 0 and not self._in_label(place)]
-        stated = {*self.standing, *(self.ground.group[place] for _, place in self.laying.matched())}
+        stated = {self.ground.group[place] for _, place in self.laying.matched()}
+        whole = self._is_whole()
         uniform = len({self.ground.conditions[place] for _, place in kept}) == 1
-        active: tuple[int, ...] = self.standing
-        label = ""
+        active: tuple[int, ...] = ()
+        label, statement = "", -1
         for at, place in self.laying.matched():
+            if self.said.tokens[at].statement != statement:  # a semicolon ends every condition but the heading
+                active = tuple(group for group in active if group in self.ground.headings)
+            statement = self.said.tokens[at].statement
             group, wanted = self.ground.group[place], self.ground.conditions[place]
             if self._in_label(place):
                 label = self.ground.label(place)
@@ -129,11 +133,12 @@ class _Judge:
                 active = (*(other for other in active if other in wanted and other != group), group)
                 continue
             token = self.said.tokens[at].surface
+            loose = whole and self._orderless(place)
             missing = [number for number in wanted if number not in stated]
             instead = [number for number in active if number not in wanted]
             if missing and not instead:
                 found.append(Fault(f"此句略去了原文的条件“{self._words_of(missing)}”", against=False))
-            elif missing or (set(active) != set(wanted) and not (uniform and (wanted or not active))):
+            elif missing or (set(active) != set(wanted) and not (uniform and (wanted or not active)) and not loose):
                 owner = f"属于“{self._words_of(missing or wanted)}”" if wanted else "没有这个条件"
                 other = f"，此句说的是“{self._words_of(instead)}”" if instead else "，此句没有这样说"
                 found.append(Fault(f"“{token}”在原文中{owner}{other}", against=True))
@@ -142,6 +147,19 @@ class _Judge:
             if label and self.ground.labels[place] != label:
                 found.append(Fault(f"“{token}”在原文中属于“{self.ground.labels[place]}”，不属于“{label}”", against=True))
         return found
+
+    def _orderless(self, place: int) -> bool:
+        """Whether a word may stand before or after the one condition of its statement without meaning something else."""
+        token = self.ground.tokens[place]
+        members = [at for at, other in enumerate(self.ground.tokens) if other.statement == token.statement]
+        groups = {self.ground.group[at] for at in members} - {-1} - self.ground.headings
+        return len(groups) == 1 and (token.kind in ("word", "timing") or (token.kind == "quantity" and not is_dose(token)))
+
+    def _is_whole(self) -> bool:
+        """Whether the claim says all that the statements of the evidence say that it draws on."""
+        used = {self.ground.tokens[place].clause for _, place in self.laying.matched()}
+        statements = {self.ground.clauses[number].statement for number in used}
+        return all(number in used for number, clause in enumerate(self.ground.clauses) if clause.tokens and clause.statement in statements)
 
     def headings_alone(self) -> list[Fault]:
         """A heading without what stands under it says nothing."""

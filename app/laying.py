@@ -16,11 +16,8 @@ _ELSEWHERE = 1.0
 class Laying:
     """A statement of a claim and the places of its tokens in the evidence (Viterbi): `places[i]` is where `members[i]` stands, or None."""
 
-    def __init__(self, said: Ground, ground: Ground, members: Sequence[int], standing: tuple[int, ...]) -> None:
-        """`standing`: condition groups of the evidence that the claim stated in its sentence before."""
+    def __init__(self, said: Ground, ground: Ground, members: Sequence[int]) -> None:
         self.said, self.ground, self.members = said, ground, members
-        self.sentence = ground.tokens[ground.groups[standing[-1]][0]].sentence if standing else -1
-        self.standing = standing
         self.places = self._best()
         self._tolerate()
 
@@ -36,7 +33,7 @@ class Laying:
             for place in here:
                 own = _UNMATCHED if place is None else 0.0
                 if step == 0:
-                    row.append((own + self.opening(place) + self._astray(place), -1))
+                    row.append((own + self.opening(place), -1))
                     reached.append(place)
                     continue
                 costs = [
@@ -79,16 +76,6 @@ class Laying:
         statement = self.ground.tokens[following].statement
         within = [other for other in self.ground.tokens if other.statement == statement]
         return group in self.ground.headings and any(is_dose(other) for other in within) and not any(o.kind == "polarity" for o in within)
-
-    def headings(self) -> tuple[int, ...]:
-        """The heading groups of the evidence that what the claim says next still stands under."""
-        seen = {self.ground.group[place] for place in self.places if place is not None}
-        return tuple(group for group in sorted({*self.standing, *seen}) if group in self.ground.headings)
-
-    def _astray(self, place: int | None) -> float:
-        """What it costs to begin elsewhere than under the heading that the claim still stands under."""
-        away = place is not None and self.sentence >= 0 and self.ground.tokens[place].sentence != self.sentence
-        return _ELSEWHERE if away else 0.0
 
     def opening(self, place: int | None) -> float:
         """What it costs to begin at a place: nothing where a clause begins."""
