@@ -17,6 +17,7 @@ from rich.table import Table
 
 from app.answering import Answer, ask
 from app.claims import check_claim
+from app.claims_file import read_claims
 from app.contract import answer_json, card_json, hit_json
 from app.drug_card import look_up
 from app.generators import GENERATORS, Generator
@@ -274,17 +275,12 @@ def check_command(
     claims: Annotated[Path, typer.Option(help='每行一个 {"claim", "evidence"} 的文件。', metavar="FILE")], as_json: AsJson = False
 ) -> None:
     """逐句核对：说法是否都有原文支持。"""
-    try:
-        rows = [json.loads(line) for line in claims.read_text("utf-8-sig").split("\n") if line.strip()]
-        pairs = [(str(row["claim"]), str(row["evidence"])) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise QuestionError(f"核对文件 `{claims}` 读不出来：{error!r}", '每行一个 {"claim": "…", "evidence": "…"}') from error
-    for claim, evidence in pairs:
-        checked = check_claim(claim, evidence)
+    for cited in read_claims(claims):
+        checked = check_claim(cited.claim, cited.evidence)
         if as_json:
             _print_json(asdict(checked))
         else:
-            sys.stdout.write(f"{checked.verdict}  {claim}  {'；'.join(checked.reasons)}\n")
+            sys.stdout.write(f"{checked.verdict}  {cited.claim}  {'；'.join(checked.reasons)}\n")
 
 
 @app.command("measure")
