@@ -19,12 +19,12 @@ from app.answering import Answer, ask
 from app.claims import check_claim
 from app.contract import answer_json, card_json, hit_json
 from app.drug_card import look_up
-from app.generators import GENERATORS, Generator
 from app.layout import groups, source_rows
 from app.measuring import measure
+from app.open_generator import GENERATORS, open_generator
 from app.question import check_text
 from app.questions_file import read_questions
-from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE, ServerSettings
+from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE, ServerSettings, model_settings
 from indexer.build import build_release
 from indexer.errors import QizhenError, QuestionError
 from indexer.lint import lint, load_rules
@@ -217,7 +217,7 @@ def ask_command(
     as_json: AsJson = False,
 ) -> None:
     """回答问题，每一句标明出处。"""
-    chosen = _generator(generator)
+    chosen = open_generator(generator, model_settings())
     _one_of(question, questions)
     asked = read_questions(questions) if questions else []
     texts = [(q.id, q.question, q.history) for q in asked] or [("", check_text(_given(question)), ())]
@@ -295,7 +295,7 @@ def measure_command(
     as_json: AsJson = False,
 ) -> None:
     """检索、回答、拒答、引用和用时的数字。"""
-    chosen = _generator(generator)
+    chosen = open_generator(generator, model_settings())
     measured = measure(open_release(index), read_questions(questions), chosen)
     if as_json:
         _print_json(measured)
@@ -343,12 +343,6 @@ def serve_command(
         notes.print(f"`{index}` 里还没有知识库，先用自带的示例知识库建立索引。", soft_wrap=True)
         index_build(index=index)
     serve(ServerSettings(index, state, host, port), open_page)
-
-
-def _generator(name: str) -> Generator:
-    if name not in GENERATORS:
-        raise QuestionError(f"没有回答方式 `{name}`", f"可用：{'、'.join(GENERATORS)}")
-    return GENERATORS[name]
 
 
 def _given(question: str | None) -> str:

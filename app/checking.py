@@ -1,0 +1,138 @@
+"""The gate that every sentence of an answer passes: supported by what it cites, said once, and nothing of the evidence left out.
+
+What a generator says is one of
+    supported            shown, with those of its citations that support it
+    near a sentence      that is not shown yet: the sentence itself is quoted in its place
+    anything else        dropped
+and what the shown sentences leave unsaid of the evidence is quoted behind them. The evidence was chosen as what answers the question;
+no judge can say which line of it may be left out, and a dose without the child's line, or without the ban, is a wrong answer.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+
+from app.citations import Unit
+from app.claims import Check, check_claim
+from app.generators import Draft, Generator, statements
+from app.prompt import is_no_answer
+from indexer.errors import ModelError
+from indexer.release import Release
+from indexer.terms import bare, fold, terms
+
+_log = logging.getLogger("qizhen.generators")
+
+QUOTED_INSTEAD = "，以下为原文摘录。"
+QUOTED_BESIDES = "，其余为原文摘录。"
+NOTHING_PASSED = "模型的说法没有通过核对"
+NO_ANSWER = "模型认为资料没有直接回答"
+PHRASED = "部分语句由语言模型转述，每句均已与所引原文核对；以原文为准。"
+# Share of terms (Dice) that a sentence and the evidence sentence put in its place have in common.
+NEAR = 0.5
+# A number of something: a sentence with one is shown only if it says all that its evidence says, for whom and how often included.
+_AMOUNT = re.compile(r"\d|[零一二两三四五六七八九十百半](?=[次日天周月年岁片粒袋支丸包滴喷揿贴瓶毫微倍个])")
+
+
+def check_against(release: Release, claim: str, units: Sequence[Unit]) -> Check:
+    """Compare a sentence with the whole of what it cites. Names of other drugs and diseases must stand there."""
+    titles = " ".join(dict.fromkeys(unit.document.title for unit in units))
+    cited = {release.store.position(unit.document.id) for unit in units}
+    mentions = release.names.mentions(fold(claim))
+    names = [mention.whole or mention.surface for mention in mentions if mention.whole or not cited & set(mention.documents)]
+    return check_claim(claim, "\n".join(unit.text for unit in units), names=names, title=titles)
+
+
+class Gate:
+    """What of the evidence has been said, and what may still be said.
+
+    After `checked`, `notices` are what the reader must be told, and `fell_back` says that none of the sentences is the generator's.
+    """
+
+    def __init__(self, release: Release, evidence: Sequence[Unit]) -> None:
+        self.notices: list[str] = []
+        self.fell_back = False
+        self._shown = 0
+        self._phrased = False
+        self._release = release
+        self._evidence = evidence
+        self._groups = {number: group for group in statements(evidence) for number in group}
+        self._said: dict[tuple[int, ...], str] = {}  # by statement: what shown sentences say that cite it
+        self._covered: set[tuple[int, ...]] = set()
+
+    def checked(self, generator: Generator, question: str) -> Iterator[Draft]:
+        """The sentences to show, each as soon as it is checked; whatever the generator does, the evidence is said in full."""
+        failed = ""
+        try:
+            for draft in generator.draft(question, self._evidence) if self._evidence else ():
+                if is_no_answer(draft.text) and not self._shown:
+                    failed = NO_ANSWER
+                    break
+                if passed := self.take(draft):
+                    yield passed
+        except ModelError as error:
+            _log.warning("%s", error)
+            failed = error.told
+        self.fell_back = not self._shown
+        failed = failed or (NOTHING_PASSED if self.fell_back else "")
+        self.notices += [failed + (QUOTED_INSTEAD if self.fell_back else QUOTED_BESIDES)] if failed and self._evidence else []
+        self.notices += [PHRASED] if self._phrased else []
+        yield from self.rest()
+
+    def take(self, draft: Draft) -> Draft | None:
+        """The draft as it may be shown, the evidence it comes nearest to, or nothing."""
+        cited = dict.fromkeys(self._groups[number] for number in draft.units if number in self._groups)
+        groups = [group for group in cited if self._supports(group, draft.text)]
+        if not groups:
+            return self._repaired(draft)
+        if all(self._is_said(group, draft.text) for group in groups):
+            return None
+        return self._show(draft.text, groups)
+
+    def rest(self) -> Iterator[Draft]:
+        """Quotes of what has not been said in full."""
+        for group in dict.fromkeys(self._groups.values()):
+            if group not in self._covered:
+                yield self._show(self._text(group), [group])
+
+    def _repaired(self, draft: Draft) -> Draft | None:
+        nearest = max(self._groups.values(), key=lambda group: likeness(draft.text, self._text(group)), default=None)
+        if nearest is None or nearest in self._covered or likeness(draft.text, self._text(nearest)) < NEAR:
+            return None
+        return self._show(self._text(nearest), [nearest])
+
+    def _show(self, text: str, groups: Sequence[tuple[int, ...]]) -> Draft:
+        for group in groups:
+            self._said[group] = f"{self._said.get(group, '')}{text}\n"
+            if self._is_restated(group, self._said[group]):
+                self._covered.add(group)
+            self._phrased |= bare(text) != bare(self._text(group))
+        self._shown += 1
+        return Draft(text, tuple(number for group in groups for number in group))
+
+    def _supports(self, group: tuple[int, ...], text: str) -> bool:
+        if bare(text) == bare(self._text(group)):
+            return True
+        supported = check_against(self._release, text, [self._evidence[group[0]]]).verdict == "supported"
+        return supported and (self._is_restated(group, text) or not _AMOUNT.search(fold(text)))
+
+    def _is_said(self, group: tuple[int, ...], text: str) -> bool:
+        """Whether what is shown already says all of a statement, or all of a sentence about it."""
+        said = self._said.get(group, "")
+        return group in self._covered or (bool(said) and check_claim(text, said, title=self._title(group)).verdict == "supported")
+
+    def _is_restated(self, group: tuple[int, ...], said: str) -> bool:
+        """Whether sentences say all that a statement says: it is held against them as a claim."""
+        text = self._text(group)
+        return bare(text) == bare(said) or check_claim(text, said, title=self._title(group)).verdict == "supported"
+
+    def _text(self, group: tuple[int, ...]) -> str:
+        return self._evidence[group[0]].text
+
+    def _title(self, group: tuple[int, ...]) -> str:
+        return self._evidence[group[0]].document.title
+
+
+def likeness(one: str, other: str) -> float:
+    """Share of terms that two texts have in common (Dice), 0 to 1."""
+    first, second = set(terms(fold(one))), set(terms(fold(other)))
+    return 2 * len(first & second) / (len(first) + len(second)) if first and second else 0.0
