@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from app.prompt import Prompt
+from app.prompt import Prompt, messages
 from app.settings import ModelSettings
 from app.speaking import Speaker
 from indexer.errors import GeneratorError
@@ -45,7 +45,7 @@ def chat_speaker(model: "BaseChatModel") -> Speaker:
 
     def speak(prompt: Prompt, most: int) -> Iterator[str]:
         # A character is at most about two tokens; the listener counts characters, this only spares the server.
-        for chunk in model.stream([("system", prompt.rules), ("user", prompt.data)], max_tokens=2 * most):
+        for chunk in model.stream(messages(prompt), max_tokens=2 * most):
             yield chunk.text
 
     return speak

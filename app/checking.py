@@ -29,8 +29,10 @@ NO_ANSWER = "模型认为资料没有直接回答"
 PHRASED = "部分语句由语言模型转述，每句均已与所引原文核对；以原文为准。"
 # Share of terms (Dice) that a sentence and the evidence sentence put in its place have in common.
 NEAR = 0.5
-# A number of something: a sentence with one is shown only if it says all that its evidence says, for whom and how often included.
-_AMOUNT = re.compile(r"\d|[零一二两三四五六七八九十百半](?=[次日天周月年岁片粒袋支丸包滴喷揿贴瓶毫微倍个])")
+# Numbers, bans and cautions: a sentence with one is shown only if it says all that its evidence says, whom it is for included.
+_HARMFUL_IN_PART = re.compile(
+    r"\d|[零一二两三四五六七八九十百半](?=[次日天周月年岁片粒袋支丸包滴喷揿贴瓶毫微倍个])|禁|忌|慎|避免|停用|不[得能可宜应要用推适须]|未|无|仅|可用|可以"
+)
 
 
 def check_against(release: Release, claim: str, units: Sequence[Unit]) -> Check:
@@ -113,7 +115,7 @@ class Gate:
         if bare(text) == bare(self._text(group)):
             return True
         supported = check_against(self._release, text, [self._evidence[group[0]]]).verdict == "supported"
-        return supported and (self._is_restated(group, text) or not _AMOUNT.search(fold(text)))
+        return supported and (self._is_restated(group, text) or not _HARMFUL_IN_PART.search(fold(text)))
 
     def _is_said(self, group: tuple[int, ...], text: str) -> bool:
         """Whether what is shown already says all of a statement, or all of a sentence about it."""

@@ -313,6 +313,9 @@ def measure_command(
         "误拒",
         "应反问",
         "引用有效",
+        "引用召回",
+        "引用精确",
+        "矛盾",
         "毫秒 p50",
         "p99",
         box=None,
@@ -323,7 +326,8 @@ def measure_command(
         refusals = [_percent(row["answers"]["spans"]), *refusals, _percent(row["refusals"]["ambiguous"]["clarify"])]
         times = [str(row["milliseconds"]["ask"][key]) for key in ("p50", "p99")]
         retrieval = [f"{row['retrieval'][key]:.3f}" if row["retrieval"]["questions"] else "-" for key in ("recall@10", "mrr")]
-        table.add_row(name, str(row["questions"]), *retrieval, *standards, *refusals, _percent(row["citations"]["valid"]), *times)
+        cited = [_percent(row["citations"][key]) for key in ("valid", "recall", "precision", "contradicted")]
+        table.add_row(name, str(row["questions"]), *retrieval, *standards, *refusals, *cited, *times)
     Console(width=_TABLE_WIDTH, markup=False).print(table)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.prompt import CHAT_TEMPLATE, TEMPLATES, Prompt
+from app.prompt import CHAT_TEMPLATE, TEMPLATES, Prompt, messages
 from app.settings import ModelSettings
 from app.speaking import Speaker
 from indexer.errors import GeneratorError, ModelDownError, ModelSlowError
@@ -125,5 +125,5 @@ class _Speaker:
     def _inputs(self, prompt: Prompt) -> Any:
         if self._template != CHAT_TEMPLATE:
             return self._tokenizer(TEMPLATES[self._template](prompt), return_tensors="pt")
-        messages = [{"role": "system", "content": prompt.rules}, {"role": "user", "content": prompt.data}]
-        return self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        turns = [{"role": role, "content": content} for role, content in messages(prompt)]
+        return self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)

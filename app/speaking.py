@@ -18,6 +18,7 @@ from indexer.terms import bare
 Speaker = Callable[[Prompt, int], Iterator[str]]
 
 _MOST_REPEATS = 3
+_MOST_EMPTY_LINES = 8  # of nothing but numbers: 1. 1, 2. 2, 3. 3
 _LOOP = re.compile(r"(.{2,60}?)\1{3,}$", re.DOTALL)
 _LOOP_REACH = 300
 
@@ -62,10 +63,16 @@ def unrepeated(pieces: Iterable[str], most: int) -> Iterator[str]:
         yield piece
         if len(heard) > most:
             raise ModelRamblingError(f"模型说了 `{len(heard)}` 字，资料不值这么多", "换一个模型，或检查它的提示模板")
-        lines = Counter(bare(line) for line in re.split(r"[。\n]", heard[:-1]))
-        del lines[""]
-        if _LOOP.search(heard[-_LOOP_REACH:]) or any(count >= _MOST_REPEATS for line, count in lines.items() if len(line) > 1):
+        if _goes_round(heard):
             raise ModelRamblingError(f"模型反复说 `{heard[-30:]}`", "换一个模型，或检查它的提示模板")
+
+
+def _goes_round(heard: str) -> bool:
+    """Whether the end repeats itself, whole lines come again and again, or many lines say nothing."""
+    lines = Counter(bare(line) for line in re.split(r"[。\n]", heard)[:-1])
+    empty = sum(count for line, count in lines.items() if line.isdecimal())
+    repeated = max((count for line, count in lines.items() if len(line) > 2), default=0)
+    return bool(_LOOP.search(heard[-_LOOP_REACH:])) or empty >= _MOST_EMPTY_LINES or repeated >= _MOST_REPEATS
 
 
 def within(start: Callable[[], Iterator[str]], seconds: float) -> Iterator[str]:
