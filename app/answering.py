@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from app.citations import Citation, Unit, cite
 from app.checking import Gate
+from app.citations import Citation, Unit, cite
 from app.evidence import gather
 from app.finding import Clarification, Evidence, Finding
 from app.generators import Draft, Generator, QuotingGenerator
@@ -127,9 +127,7 @@ def _numbered(release: Release, units: Sequence[Unit], passed: Iterable[Draft]) 
         yield Said(sentence, tuple(numbered[number] for number in new))
 
 
-def _outcome(
-    release: Release, question: str, finding: Finding, said: Sequence[Said]
-) -> tuple[Status, list[str], tuple[Candidate, ...]]:
+def _outcome(release: Release, question: str, finding: Finding, said: Sequence[Said]) -> tuple[Status, list[str], tuple[Candidate, ...]]:
     """The status of an answer, the notices that go with it, and what is offered instead of one."""
     if isinstance(finding, Evidence):
         if not said:

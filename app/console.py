@@ -19,7 +19,7 @@ from app.answering import Answer, ask
 from app.claims import check_claim
 from app.contract import answer_json, card_json, hit_json
 from app.drug_card import look_up
-from app.layout import groups, source_rows
+from app.layout import groups, leading, source_rows
 from app.measuring import measure
 from app.open_generator import GENERATORS, open_generator
 from app.question import check_text
@@ -232,16 +232,17 @@ def ask_command(
 
 def render(answer: Answer) -> str:
     """An answer as plain text: sentences with marks, sources, notices."""
-    lines = [f"问：{answer.question}", ""]
-    for group in groups(answer):
+    first, last = leading(answer.notices)
+    lines = [f"问：{answer.question}", "", *([*first, ""] if first else [])]
+    for group in groups(answer.sentences, answer.citations):
         lines.append(f"【{group.title} · {group.section}】")
         lines += [sentence.text + "".join(f"[{number}]" for number in sentence.citations) for sentence in group.sentences]
     lines += ["", "来源"] if answer.citations else []
     for row in source_rows(answer):
         lines.append("".join(f"[{citation['number']}]" for citation in row["citations"]) + f" {row['label']}")
-    lines += ["", *answer.notices] if answer.citations else list(answer.notices[:-1])
+    lines += ["", *last] if answer.citations else last[:-1]
     lines += [f"  {c.title}（{c.about}）" if c.about else f"  {c.title}" for c in answer.candidates]
-    lines += [] if answer.citations else [answer.notices[-1]]
+    lines += [] if answer.citations else last[-1:]
     return "\n".join(lines) + "\n"
 
 

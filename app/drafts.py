@@ -13,7 +13,7 @@ _MARK = re.compile(_NUMBERS)
 _MARK_BEHIND = re.compile(rf"([。！？!?；;]+)((?:[ \t]*{_NUMBERS})+)")
 _OPEN_MARK = re.compile(r"[ \t]*([\[［【][\d\s,，、;；\-–~]*)?")
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
-_DRESS = re.compile(r"\*\*|__|^#+ |^>\s*|`")
+_DRESS = re.compile(r"\*\*|__|^\*|^#+ |^>\s*|`")
 _OPENING, _CLOSING = "（(【[《“‘「『", "）)】]》”’」』"
 _WIDEST_RANGE = 20
 

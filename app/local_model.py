@@ -28,9 +28,9 @@ def adapter_template(adapter: Path) -> str:
     except (OSError, ValueError) as error:
         raise GeneratorError(f"适配器的清单 `{path}` 读不出来：{error}", hint) from error
     name = manifest.get("template") if isinstance(manifest, dict) else None
-    if name != CHAT_TEMPLATE and name not in TEMPLATES:
+    if not isinstance(name, str) or name not in (CHAT_TEMPLATE, *TEMPLATES):
         raise GeneratorError(f"适配器的清单 `{path}` 里的提示模板是 `{name}`，没有这个模板", hint)
-    return str(name)
+    return name
 
 
 def local_speaker(settings: ModelSettings) -> Speaker:
@@ -87,7 +87,9 @@ class _Speaker:
             unwanted = threading.Event()
             streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
             failed: list[BaseException] = []
-            speaking = threading.Thread(target=self._generate, args=(prompt, most, streamer, unwanted, failed), name="generate", daemon=True)
+            speaking = threading.Thread(
+                target=self._generate, args=(prompt, most, streamer, unwanted, failed), name="generate", daemon=True
+            )
             speaking.start()
             try:
                 yield from streamer

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.settings import ServerSettings, server_settings
+from app.generators import Generator
+from app.open_generator import open_generator
+from app.settings import ServerSettings, model_settings, server_settings
 from app.shelf import ReleaseShelf
 from indexer.errors import QizhenError, ServeError
 from indexer.sounds import sound
@@ -48,6 +50,13 @@ def shelf() -> ReleaseShelf:
     return ReleaseShelf(server_settings().index)
 
 
+@cache
+def generator() -> Generator:
+    """What answers the questions of this process. Raises GeneratorError where it is not set up."""
+    settings = model_settings()
+    return open_generator(settings.generator, settings)
+
+
 def check_address(host: str, port: int) -> None:
     """Raise ServeError for an address that others could reach, or one that is taken."""
     if not is_loopback(host):
@@ -79,6 +88,7 @@ def serve(settings: ServerSettings, open_page: bool = False) -> None:
 
     application = create_application(settings)
     shelf().current()  # a missing or damaged release is told here, not in the chat
+    generator()  # and so is a language model that is not set up
     sound("")  # the table of syllables is read now, not under the first misspelt question
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{address}:{settings.port}/"

@@ -32,7 +32,7 @@ def test_an_emergency_is_the_first_line(sample: Release) -> None:
 
 def test_sentences_are_grouped_by_document_and_section(sample: Release) -> None:
     answer = ask(sample, "阿司匹林和华法林能一起吃吗")
-    assert [(g.title, g.section, len(g.sentences)) for g in groups(answer)] == [
+    assert [(g.title, g.section, len(g.sentences)) for g in groups(answer.sentences, answer.citations)] == [
         ("阿司匹林", "药物相互作用", 1),
         ("华法林钠片", "药物相互作用", 1),
     ]

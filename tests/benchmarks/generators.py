@@ -140,7 +140,8 @@ def _read_raw(release: Release, heard: Heard, row: Row) -> list[str]:
 
     def replay() -> Iterator[str]:
         nonlocal clock
-        for clock, piece in heard.pieces:
+        for seconds, piece in heard.pieces:
+            clock = seconds
             yield piece
 
     cited, first = [], 0.0
@@ -170,7 +171,9 @@ def _log(path: Path, question: AskedQuestion, heard: Heard, answer: Answer) -> N
 
 def _print(name: str, questions: int, rows: dict[str, Row]) -> None:
     sys.stdout.write(f"{name}: {questions} questions that reached the model\n")
-    sys.stdout.write("| | answered | refused | sentences | citation recall | citation precision | contradicted | first | whole p50 / p95 |\n")
+    sys.stdout.write(
+        "| | answered | refused | sentences | citation recall | citation precision | contradicted | first | whole p50 / p95 |\n"
+    )
     sys.stdout.write("|---|---|---|---|---|---|---|---|---|\n")
     for label, row in rows.items():
         quality = row.quality
