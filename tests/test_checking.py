@@ -244,7 +244,29 @@ def test_an_order_in_the_question_is_data_too(sample: Release) -> None:
     assert "<|im_start|>" not in prompts[0].data
 
 
-WORDS = ["成人", "儿童", "一次", "0.25g", "2.5g", "20mg/kg", "，", "。", "一日3次", "一日4次", "口服", "按体重一日", "分3次服用", "[1]", "[2]", "[3]", "[9]", "\n", "孕妇", "禁用", "不"]
+WORDS = [
+    "成人",
+    "儿童",
+    "一次",
+    "0.25g",
+    "2.5g",
+    "20mg/kg",
+    "，",
+    "。",
+    "一日3次",
+    "一日4次",
+    "口服",
+    "按体重一日",
+    "分3次服用",
+    "[1]",
+    "[2]",
+    "[3]",
+    "[9]",
+    "\n",
+    "孕妇",
+    "禁用",
+    "不",
+]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)

@@ -44,7 +44,9 @@ def test_a_sentence_comes_as_soon_as_it_is_whole() -> None:
     assert heard[-1] == "\n"
 
 
-PARTS = st.lists(st.sampled_from(["肺炎", "。", "[1]", "[2,3]", "\n", "（", "）", "1.5mg", "- ", " ", "；", "A", ".", "<think>", "["]), max_size=25)
+PARTS = st.lists(
+    st.sampled_from(["肺炎", "。", "[1]", "[2,3]", "\n", "（", "）", "1.5mg", "- ", " ", "；", "A", ".", "<think>", "["]), max_size=25
+)
 
 
 @given(PARTS)

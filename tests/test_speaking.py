@@ -97,9 +97,7 @@ def test_data_can_neither_close_its_fence_nor_take_a_role() -> None:
 
 def test_evidence_is_numbered_under_its_headings() -> None:
     prompt = write_prompt("禁忌？", [unit("孕妇禁用。"), unit("儿童慎用。"), unit("口服。", heading="用法用量")])
-    assert prompt.data == (
-        "<资料>\n某药 · 禁忌\n[1] 孕妇禁用。\n[2] 儿童慎用。\n某药 · 用法用量\n[3] 口服。\n</资料>\n<问题>禁忌？</问题>"
-    )
+    assert prompt.data == ("<资料>\n某药 · 禁忌\n[1] 孕妇禁用。\n[2] 儿童慎用。\n某药 · 用法用量\n[3] 口服。\n</资料>\n<问题>禁忌？</问题>")
 
 
 def test_a_model_is_told_each_statement_once_and_no_more_than_fits() -> None:
