@@ -27,7 +27,8 @@ QUOTED_BESIDES = "，其余为原文摘录。"
 NOTHING_PASSED = "模型的说法没有通过核对"
 NO_ANSWER = "模型认为资料没有直接回答"
 PHRASED = "部分语句由语言模型转述，每句均已与所引原文核对；以原文为准。"
-# Share of terms (Dice) that a sentence and the evidence sentence put in its place have in common.
+# Share of terms (Dice) that a sentence and the evidence sentence put in its place have in common. 0.5: of 29 unsupported sentences of
+# a 0.5B model at or above it, 28 came from that evidence sentence, of 30 below 0.3 only 5; read one by one, dev questions.
 NEAR = 0.5
 # Numbers, bans and cautions: a sentence with one is shown only if it says all that its evidence says, whom it is for included.
 _HARMFUL_IN_PART = re.compile(
@@ -38,10 +39,27 @@ _HARMFUL_IN_PART = re.compile(
 def check_against(release: Release, claim: str, units: Sequence[Unit]) -> Check:
     """Compare a sentence with the whole of what it cites. Names of other drugs and diseases must stand there."""
     titles = " ".join(dict.fromkeys(unit.document.title for unit in units))
-    cited = {release.store.position(unit.document.id) for unit in units}
-    mentions = release.names.mentions(fold(claim))
-    names = [mention.whole or mention.surface for mention in mentions if mention.whole or not cited & set(mention.documents)]
-    return check_claim(claim, "\n".join(unit.text for unit in units), names=names, title=titles)
+    return check_claim(claim, "\n".join(unit.text for unit in units), names=_other_names(release, claim, units), title=titles)
+
+
+def says_all(release: Release, said: str, unit: Unit) -> bool:
+    """Whether a text says all that a piece of evidence says: it is held against the text as a claim, and of the drugs, diseases and
+    patient groups that it speaks of none may be missing.
+    """
+    if bare(unit.text) == bare(said):
+        return True
+    names = _other_names(release, unit.text, [unit])
+    if check_claim(unit.text, said, names=names, title=unit.document.title).verdict != "supported":
+        return False
+    groups = [group.about for group in release.guide.populations if group.about.search(fold(unit.text))]
+    return all(about.search(fold(said)) for about in groups)
+
+
+def _other_names(release: Release, text: str, units: Sequence[Unit]) -> list[str]:
+    """Held names in a text, but for those of the documents that the units are of."""
+    own = {release.store.position(unit.document.id) for unit in units}
+    mentions = release.names.mentions(fold(text))
+    return [mention.whole or mention.surface for mention in mentions if mention.whole or not own & set(mention.documents)]
 
 
 class Gate:
@@ -105,33 +123,31 @@ class Gate:
     def _show(self, text: str, groups: Sequence[tuple[int, ...]]) -> Draft:
         for group in groups:
             self._said[group] = f"{self._said.get(group, '')}{text}\n"
-            if self._is_restated(group, self._said[group]):
+            if says_all(self._release, self._said[group], self._unit(group)):
                 self._covered.add(group)
             self._phrased |= bare(text) != bare(self._text(group))
         self._shown += 1
         return Draft(text, tuple(number for group in groups for number in group))
 
     def _supports(self, group: tuple[int, ...], text: str) -> bool:
-        if bare(text) == bare(self._text(group)):
+        unit = self._unit(group)
+        if bare(text) == bare(unit.text):
             return True
-        supported = check_against(self._release, text, [self._evidence[group[0]]]).verdict == "supported"
-        return supported and (self._is_restated(group, text) or not _HARMFUL_IN_PART.search(fold(text)))
+        whole = says_all(self._release, text, unit) or not _HARMFUL_IN_PART.search(fold(text))
+        return whole and check_against(self._release, text, [unit]).verdict == "supported"
 
     def _is_said(self, group: tuple[int, ...], text: str) -> bool:
         """Whether what is shown already says all of a statement, or all of a sentence about it."""
         said = self._said.get(group, "")
-        return group in self._covered or (bool(said) and check_claim(text, said, title=self._title(group)).verdict == "supported")
+        return group in self._covered or (
+            bool(said) and check_claim(text, said, title=self._unit(group).document.title).verdict == "supported"
+        )
 
-    def _is_restated(self, group: tuple[int, ...], said: str) -> bool:
-        """Whether sentences say all that a statement says: it is held against them as a claim."""
-        text = self._text(group)
-        return bare(text) == bare(said) or check_claim(text, said, title=self._title(group)).verdict == "supported"
+    def _unit(self, group: tuple[int, ...]) -> Unit:
+        return self._evidence[group[0]]
 
     def _text(self, group: tuple[int, ...]) -> str:
-        return self._evidence[group[0]].text
-
-    def _title(self, group: tuple[int, ...]) -> str:
-        return self._evidence[group[0]].document.title
+        return self._unit(group).text
 
 
 def likeness(one: str, other: str) -> float:

@@ -52,7 +52,5 @@ PARTS = st.lists(
 @given(PARTS)
 def test_no_word_is_lost_however_the_stream_is_cut(parts: list[str]) -> None:
     whole = "".join(parts)
-    if "<think>" in whole:
-        return
     said = "".join(text for text, _ in read(*parts))
     assert said.count("肺炎") == whole.count("肺炎")

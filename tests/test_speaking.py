@@ -72,10 +72,9 @@ def test_whatever_goes_wrong_is_told_as_down() -> None:
     ],
 )
 def test_rambling_is_stopped(said: list[str]) -> None:
-    heard = []
+    heard: list[str] = []
     with pytest.raises(ModelRamblingError):
-        for piece in unrepeated(said, most=100):
-            heard.append(piece)
+        heard.extend(unrepeated(said, most=100))
     assert len("".join(heard)) <= 110
 
 
