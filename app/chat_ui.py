@@ -53,6 +53,9 @@ async def answer_message(message: cl.Message) -> None:
     shown = cl.Message(content="", author=layout.ASSISTANT)
     try:
         await _show(shown, await _follow(shown, message.content, turns))
+    except asyncio.CancelledError:
+        await _instead(shown, layout.STOPPED)  # half of an answer may be the half without the ban
+        raise
     except QizhenError as error:
         await _instead(shown, layout.escape(f"{error.fault}。{error.hint}。"))
     except Exception:  # noqa: BLE001 - Chainlit shows nothing of an exception; the person must be told
