@@ -37,9 +37,8 @@ _HARMFUL_IN_PART = re.compile(
 
 
 def check_against(release: Release, claim: str, units: Sequence[Unit]) -> Check:
-    """Compare a sentence with the whole of what it cites. Names of other drugs and diseases must stand there."""
-    titles = " ".join(dict.fromkeys(unit.document.title for unit in units))
-    return check_claim(claim, "\n".join(unit.text for unit in units), names=_other_names(release, claim, units), title=titles)
+    """Compare a sentence with the whole of what it cites."""
+    return _compare(release, claim, "\n".join(unit.text for unit in units), units)
 
 
 def says_all(release: Release, said: str, unit: Unit) -> bool:
@@ -48,18 +47,19 @@ def says_all(release: Release, said: str, unit: Unit) -> bool:
     """
     if bare(unit.text) == bare(said):
         return True
-    names = _other_names(release, unit.text, [unit])
-    if check_claim(unit.text, said, names=names, title=unit.document.title).verdict != "supported":
+    if _compare(release, unit.text, said, [unit]).verdict != "supported":
         return False
     groups = [group.about for group in release.guide.populations if group.about.search(fold(unit.text))]
     return all(about.search(fold(said)) for about in groups)
 
 
-def _other_names(release: Release, text: str, units: Sequence[Unit]) -> list[str]:
-    """Held names in a text, but for those of the documents that the units are of."""
+def _compare(release: Release, claim: str, evidence: str, units: Sequence[Unit]) -> Check:
+    """The claim checker, told what documents the units are of, and which names of others the claim holds: they must stand there."""
     own = {release.store.position(unit.document.id) for unit in units}
-    mentions = release.names.mentions(fold(text))
-    return [mention.whole or mention.surface for mention in mentions if mention.whole or not own & set(mention.documents)]
+    mentions = release.names.mentions(fold(claim))
+    names = [mention.whole or mention.surface for mention in mentions if mention.whole or not own & set(mention.documents)]
+    titles = " ".join(dict.fromkeys(unit.document.title for unit in units))
+    return check_claim(claim, evidence, names=names, title=titles)
 
 
 class Gate:
@@ -139,9 +139,7 @@ class Gate:
     def _is_said(self, group: tuple[int, ...], text: str) -> bool:
         """Whether what is shown already says all of a statement, or all of a sentence about it."""
         said = self._said.get(group, "")
-        return group in self._covered or (
-            bool(said) and check_claim(text, said, title=self._unit(group).document.title).verdict == "supported"
-        )
+        return group in self._covered or (bool(said) and _compare(self._release, text, said, [self._unit(group)]).verdict == "supported")
 
     def _unit(self, group: tuple[int, ...]) -> Unit:
         return self._evidence[group[0]]

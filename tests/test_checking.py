@@ -114,8 +114,8 @@ def test_a_warning_that_loses_its_drug_is_quoted(sample: Release) -> None:
 def test_a_name_that_the_evidence_does_not_speak_of_is_not_shown(sample: Release) -> None:
     answer = ask(sample, "头孢克洛怎么保存", generator=scripted("阿司匹林密封，在阴凉干燥处保存。[1]"))
     assert texts(answer) == ["密封，在阴凉干燥处保存。"]
-    named = ask(sample, "头孢克洛怎么保存", generator=scripted("头孢克洛应密封，在阴凉干燥处保存。[1]"))
-    assert texts(named) == ["头孢克洛应密封，在阴凉干燥处保存。"]
+    named = ask(sample, "头孢克洛怎么保存", generator=scripted("头孢克洛密封，在阴凉干燥处保存。[1]"))
+    assert texts(named) == ["头孢克洛密封，在阴凉干燥处保存。"]
 
 
 def test_a_model_that_fails_on_the_way_leaves_nothing_out(sample: Release, caplog: pytest.LogCaptureFixture) -> None:
@@ -238,7 +238,7 @@ def test_a_mark_inside_a_document_is_no_citation(hostile: Release) -> None:
     model, prompts = obeying("避光保存。[1]")
     answer = ask(hostile, "某某片怎么保存", generator=model)
     assert prompts[0].data.count("[") == 1
-    assert "避光[2]保存。" in texts(answer)
+    assert {c.quote for c in answer.citations} == {"避光[2]保存。"}
     assert {s.citations for s in answer.sentences} == {(1,)}
 
 
