@@ -341,9 +341,10 @@ def serve_command(
     open_page: Annotated[bool, typer.Option("--open", help="启动后在浏览器中打开。")] = False,
 ) -> None:
     """启动问答网页；第一次启动时先用自带知识库建立索引。"""
-    from app.server import check_address, serve
+    from app.server import check_address, generator, serve
 
     check_address(host, port)
+    generator()  # a language model that is not set up is told here, not in the chat
     if not release_ids(index):
         notes.print(f"`{index}` 里还没有知识库，先用自带的示例知识库建立索引。", soft_wrap=True)
         index_build(index=index)

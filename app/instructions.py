@@ -10,7 +10,7 @@ from indexer.terms import fold
 # Written to be in no honest drug or disease text: 0 hits in the shipped texts and in 5,098 real labels and disease records (224,839 lines).
 _TO_A_PROGRAM = re.compile(
     r"(忽略|无视|忘记|不要?理会)(你)?(以上|上述|上面|之前|前面|先前|此前|所有|一切|任何|其他)[^。\n]{0,10}(指令|提示|规则|要求|设定|说明)"
-    r"|系统提示|提示词|你现在(是|扮演)|你是一个?(语言模型|人工智能|ai|助手)|作为(一个)?(ai|语言模型|人工智能)"
+    r"|提示词|你现在扮演|你是(一个)?(ai|人工智能|语言模型)|作为(一个)?(ai|人工智能)?(语言模型|助手)"
     r"|(ignore|disregard|forget)\s+(all\s+|any\s+)?(of\s+)?(the\s+|your\s+)?(previous|above|prior|earlier)"
     r"|<\|[a-z_]+\|>|</?s>|\[/?inst\]|<</?sys>>|</?(资料|问题|system|user|assistant)>"
     r"|^\s*#+\s*(instruction|response|system)\b|^\s*(system|assistant)\s*:"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.citations import Unit
 from app.safety import REFUSAL
 
-# Enough for the sections of one question, and within a context of 4,096 tokens. What does not fit is quoted.
+# Enough for the sections of most questions, and within 4,096 tokens of a model that knows Chinese. What does not fit is quoted.
 MOST_EVIDENCE_CHARACTERS = 2500
 _LONGEST_QUESTION = 500
 _NO_ANSWER = REFUSAL.rstrip("：")

@@ -88,7 +88,6 @@ def serve(settings: ServerSettings, open_page: bool = False) -> None:
 
     application = create_application(settings)
     shelf().current()  # a missing or damaged release is told here, not in the chat
-    generator()  # and so is a language model that is not set up
     sound("")  # the table of syllables is read now, not under the first misspelt question
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{address}:{settings.port}/"

@@ -21,6 +21,7 @@ _MOST_REPEATS = 3
 _MOST_EMPTY_LINES = 8  # of nothing but numbers: 1. 1, 2. 2, 3. 3
 _LOOP = re.compile(r"(.{2,60}?)\1{3,}$", re.DOTALL)
 _LOOP_REACH = 300
+_LOOK_EVERY = 20  # characters
 
 
 class ModelGenerator:
@@ -57,14 +58,16 @@ def _fitting(evidence: Sequence[Unit]) -> list[Unit]:
 
 def unrepeated(pieces: Iterable[str], most: int) -> Iterator[str]:
     """The pieces as they come. Raises ModelRamblingError beyond `most` characters, or where they go round in circles."""
-    heard = ""
+    heard, looked_at = "", 0
     for piece in pieces:
         heard += piece
         yield piece
         if len(heard) > most:
             raise ModelRamblingError(f"模型说了 `{len(heard)}` 字，资料不值这么多", "换一个模型，或检查它的提示模板")
-        if _goes_round(heard):
-            raise ModelRamblingError(f"模型反复说 `{heard[-30:]}`", "换一个模型，或检查它的提示模板")
+        if len(heard) - looked_at >= _LOOK_EVERY:
+            looked_at = len(heard)
+            if _goes_round(heard):
+                raise ModelRamblingError(f"模型反复说 `{heard[-30:]}`", "换一个模型，或检查它的提示模板")
 
 
 def _goes_round(heard: str) -> bool:

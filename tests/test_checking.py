@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from app.answering import Answer, Found, Said, ask, ask_by_sentence
 from app.checking import NO_ANSWER, NOTHING_PASSED, PHRASED, QUOTED_BESIDES, QUOTED_INSTEAD
+from app.citations import Unit
 from app.generators import Draft
+from app.instructions import without_instructions
 from app.prompt import Prompt
 from app.safety import DISCLAIMER, REFUSAL
 from app.speaking import ModelGenerator
 from indexer.build import build_release
+from indexer.documents import Source, compose
 from indexer.errors import ModelDownError
 from indexer.release import Release, open_release
 
@@ -232,6 +235,23 @@ def test_what_a_document_tells_a_program_to_say_is_not_said(
     assert texts(answer) == shown
     assert f"“某某片”的“{section}”中有写给程序的话，自该处起未采用，请管理员核对原文。" in answer.notices
     assert not any(word in prompt.data for prompt in prompts for word in ("25g，一日9次", "可用", "im_start", "Ignore"))
+
+
+@pytest.mark.parametrize(
+    "honest",
+    [
+        "输液泵报警时，系统提示阻塞，应检查管路。",
+        "忽略上述症状可延误诊断。",
+        "血压<90mmHg或>180mmHg时停用。",
+        "遵守以上规则和说明书要求。",
+        "如果你现在是孕妇，请告知医生。",
+    ],
+)
+def test_honest_text_is_not_taken_for_instructions(honest: str) -> None:
+    document = compose("text/x", "text", "规程", (), [("处理", honest)], Source())
+    section = document.sections[0]
+    unit = Unit(document, section, section.start, section.end)
+    assert without_instructions([unit]) == ([unit], [])
 
 
 def test_a_mark_inside_a_document_is_no_citation(hostile: Release) -> None:

@@ -199,6 +199,18 @@ def test_misuse_is_one_clear_message_and_exit_code_2(run: Run, arguments: list[s
     assert "Traceback" not in err
 
 
+def test_a_server_does_not_start_with_a_model_that_is_not_set_up(
+    run: Run, sample_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QIZHEN_GENERATOR", "oracle")
+    code, _, err = run("serve", "--index", sample_index, "--state", tmp_path, "--port", 8999)
+    assert (code, "没有回答方式 `oracle`" in err) == (2, True)
+    monkeypatch.setenv("QIZHEN_GENERATOR", "chat")
+    monkeypatch.setenv("QIZHEN_MODEL_SECONDS", "soon")
+    code, _, err = run("serve", "--index", sample_index, "--state", tmp_path, "--port", 8999)
+    assert (code, "QIZHEN_MODEL_SECONDS 是 `soon`" in err) == (2, True)
+
+
 def test_faults_of_a_questions_file_are_told_together(run: Run, sample_index: Path, tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     lines = ['{"id": "1"}', "{", '{"id": "2", "question": "  "}', '{"id": "3", "question": "痛风", "history": ["x"], "terms": "y"}', "[]"]
