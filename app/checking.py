@@ -121,11 +121,13 @@ class Gate:
         return self._show(self._text(nearest), [nearest])
 
     def _show(self, text: str, groups: Sequence[tuple[int, ...]]) -> Draft:
+        quoted = next((self._text(group) for group in groups if bare(self._text(group)) == bare(text)), "")
+        self._phrased |= not quoted
+        text = quoted or text
         for group in groups:
             self._said[group] = f"{self._said.get(group, '')}{text}\n"
             if says_all(self._release, self._said[group], self._unit(group)):
                 self._covered.add(group)
-            self._phrased |= bare(text) != bare(self._text(group))
         self._shown += 1
         return Draft(text, tuple(number for group in groups for number in group))
 

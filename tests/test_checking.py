@@ -58,6 +58,16 @@ def test_quotes_in_another_order_need_no_notice(sample: Release) -> None:
     assert answer.notices == (DISCLAIMER,)
 
 
+def test_a_quote_keeps_the_punctuation_of_its_source(sample: Release) -> None:
+    answer = dose(sample, "成人一次0.25g,一日3次[2]")
+    assert texts(answer)[0] == DOSE[1]
+    assert answer.notices == (DISCLAIMER,)
+
+
+def test_a_dose_that_loses_its_patient_is_quoted_whole(sample: Release) -> None:
+    assert texts(dose(sample, "按体重一日20mg/kg，分3次服用。[3]")) == [DOSE[2], DOSE[0], DOSE[1]]
+
+
 @pytest.mark.parametrize(
     "said",
     [
