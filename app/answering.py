@@ -1,15 +1,16 @@
 """The whole way from a question to a cited answer."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from app.checking import Gate
 from app.citations import Citation, Unit, cite
-from app.claims import check_claim
 from app.evidence import gather
-from app.finding import Clarification, Evidence
-from app.generators import GENERATORS, Generator, QuotingGenerator
+from app.finding import Clarification, Evidence, Finding
+from app.generators import Draft, Generator, QuotingGenerator
+from app.instructions import without_instructions
 from app.question import Turn, read_question
 from app.safety import DISCLAIMER, EMERGENCY, REFUSAL, is_emergency, review_notices
 from indexer.documents import Document
@@ -55,53 +56,86 @@ class Answer:
     milliseconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known before the first sentence: `units` pieces of evidence, found in `milliseconds`."""
+
+    milliseconds: float
+    units: int
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A checked sentence, and the citations that it is the first to use."""
+
+    sentence: Sentence
+    citations: tuple[Citation, ...]
+
+
 def ask(release: Release, question: str, history: Sequence[Turn] = (), generator: Generator | None = None) -> Answer:
     """Answer a question from one release. Raises QuestionError for a question that cannot be asked."""
+    return next(step for step in ask_by_sentence(release, question, history, generator) if isinstance(step, Answer))
+
+
+def ask_by_sentence(
+    release: Release, question: str, history: Sequence[Turn] = (), generator: Generator | None = None
+) -> Iterator[Found | Said | Answer]:
+    """As `ask`, told as it goes: what was found, every sentence once it is checked, the whole answer at the end."""
     started = time.perf_counter()
-    generator = generator or GENERATORS[QuotingGenerator.name]
+    generator = generator or QuotingGenerator()
     resolved = read_question(release, question, history)
     finding = gather(release, resolved)
-    notices = [EMERGENCY] if is_emergency(question, release.guide.words.emergency) else []
-    sentences: tuple[Sentence, ...] = ()
-    citations: tuple[Citation, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
-    status: Status = "refused"
+    first = [EMERGENCY] if is_emergency(question, release.guide.words.emergency) else []
+    units, withheld = without_instructions(finding.units) if isinstance(finding, Evidence) else ([], [])
+    yield Found(_since(started), len(units), tuple(first))
+    said: list[Said] = []
+    spoken_by, told = generator.name, []
     if isinstance(finding, Evidence):
-        sentences, citations = _checked(release, generator, resolved.text, finding.units)
-        notices += finding.notices
-        if sentences:
-            status = "answered"
-            notices += review_notices(citation.unit for citation in citations)
-        else:
-            notices.append(f"{REFUSAL}找到的内容没有通过核对。")
-    elif isinstance(finding, Clarification):
-        status, candidates = "clarify", _candidates(release, finding.candidates, resolved.text, finding.name)
-        notices.append(finding.prompt)
-    else:
-        candidates = _candidates(release, finding.near, resolved.text, finding.name)
-        notices.append(REFUSAL + finding.reason)
-    notices.append(DISCLAIMER)
-    spent = (time.perf_counter() - started) * 1000
-    shown = tuple(dict.fromkeys(notices))
-    return Answer(resolved.text, status, sentences, citations, shown, candidates, release.id, generator.name, round(spent, 2))
+        gate = Gate(units)
+        for one in _numbered(release, units, gate.checked(generator, resolved.text)):
+            said.append(one)
+            yield one
+        spoken_by = QuotingGenerator.name if gate.fell_back else generator.name
+        told = [*gate.notices, *finding.notices, *withheld]
+    status, last, candidates = _outcome(release, resolved.text, finding, said)
+    yield Answer(
+        question=resolved.text,
+        status=status,
+        sentences=tuple(one.sentence for one in said),
+        citations=tuple(citation for one in said for citation in one.citations),
+        notices=tuple(dict.fromkeys([*first, *told, *last, DISCLAIMER])),
+        candidates=candidates,
+        release=release.id,
+        generator=spoken_by,
+        milliseconds=_since(started),
+    )
 
 
-def _checked(
-    release: Release, generator: Generator, question: str, units: Sequence[Unit]
-) -> tuple[tuple[Sentence, ...], tuple[Citation, ...]]:
-    """The generator's sentences that its evidence supports, with citations numbered in the order they are first used."""
-    sentences: list[Sentence] = []
+def _since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 2)
+
+
+def _numbered(release: Release, units: Sequence[Unit], passed: Iterable[Draft]) -> Iterator[Said]:
+    """Checked drafts as sentences, with citations numbered in the order they are first used."""
     numbered: dict[int, Citation] = {}
-    for draft in generator.draft(question, units):
-        cited = [units[number] for number in draft.units]
-        if not cited or any(
-            check_claim(draft.text, unit.text, (unit.document.title, *unit.document.aliases)).verdict != "supported" for unit in cited
-        ):
-            continue
-        for number, unit in zip(draft.units, cited, strict=True):
-            numbered.setdefault(number, cite(len(numbered) + 1, release.id, unit))
-        sentences.append(Sentence(draft.text, tuple(numbered[number].number for number in draft.units)))
-    return tuple(sentences), tuple(numbered.values())
+    for draft in passed:
+        new = [number for number in draft.units if number not in numbered]
+        for number in new:
+            numbered[number] = cite(len(numbered) + 1, release.id, units[number])
+        sentence = Sentence(draft.text, tuple(numbered[number].number for number in draft.units))
+        yield Said(sentence, tuple(numbered[number] for number in new))
+
+
+def _outcome(release: Release, question: str, finding: Finding, said: Sequence[Said]) -> tuple[Status, list[str], tuple[Candidate, ...]]:
+    """The status of an answer, the notices that go with it, and what is offered instead of one."""
+    if isinstance(finding, Evidence):
+        if not said:
+            return "refused", [f"{REFUSAL}找到的内容没有通过核对。"], ()
+        return "answered", review_notices(citation.unit for one in said for citation in one.citations), ()
+    if isinstance(finding, Clarification):
+        return "clarify", [finding.prompt], _candidates(release, finding.candidates, question, finding.name)
+    return "refused", [REFUSAL + finding.reason], _candidates(release, finding.near, question, finding.name)
 
 
 def _candidates(release: Release, positions: Sequence[int], question: str, name: str) -> tuple[Candidate, ...]:

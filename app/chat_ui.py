@@ -3,20 +3,24 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import chainlit as cl
 
 from app import layout
-from app.answering import Answer, ask
+from app.answering import Answer, Found, Said, ask_by_sentence
+from app.generators import QuotingGenerator
 from app.history import SQLiteHistory
 from app.question import Turn
-from app.server import shelf
+from app.server import generator, shelf
 from app.settings import server_settings
 from indexer.errors import QizhenError
 
 _log = logging.getLogger("qizhen.chat")
 LOCAL_USER = "local"
+# Of its own, so that questions waiting for a slow model keep nobody from opening a source.
+_ANSWERING = ThreadPoolExecutor(max_workers=32, thread_name_prefix="answer")
 
 
 @cl.data_layer
@@ -46,30 +50,57 @@ async def resume(_thread: Mapping[str, object]) -> None:
 async def answer_message(message: cl.Message) -> None:
     """Answer a question; whatever goes wrong, the person is told."""
     turns = [_turn(earlier) for earlier in cl.chat_context.get() if earlier.id != message.id]
+    shown = cl.Message(content="", author=layout.ASSISTANT)
     try:
-        answer = await asyncio.to_thread(_ask, message.content, turns)
+        await _show(shown, await _follow(shown, message.content, turns))
+    except asyncio.CancelledError:
+        await _instead(shown, layout.STOPPED)  # half of an answer may be the half without the ban
+        raise
     except QizhenError as error:
-        await cl.Message(content=layout.escape(f"{error.fault}。{error.hint}。"), author=layout.ASSISTANT).send()
+        await _instead(shown, layout.escape(f"{error.fault}。{error.hint}。"))
     except Exception:  # noqa: BLE001 - Chainlit shows nothing of an exception; the person must be told
         number = secrets.token_hex(4)
         _log.exception("answer failed, record %s", number)
-        await cl.Message(content=layout.FAILED.format(number=number), author=layout.ASSISTANT).send()
-    else:
-        await _show(answer)
+        await _instead(shown, layout.FAILED.format(number=number))
 
 
-def _ask(question: str, turns: list[Turn]) -> Answer:
-    return ask(shelf().current(), question, turns)
+async def _follow(shown: cl.Message, question: str, turns: list[Turn]) -> Answer:
+    """Show what a language model says as it is checked; return the whole answer. Quoting is done before anything could be shown."""
+    loop = asyncio.get_running_loop()
+    steps = _ask(question, turns)
+    said: list[Said] = []
+    found = Found(0, 0, ())
+    # Whoever stops waiting lets go of the steps, which stops the model.
+    while not isinstance(step := await loop.run_in_executor(_ANSWERING, next, steps), Answer):
+        if isinstance(step, Found):
+            found = step
+        else:
+            said.append(step)
+        if found.units and generator().name != QuotingGenerator.name:
+            await shown.stream_token(layout.unfinished_message(found, said), is_sequence=True)
+    return step
+
+
+def _ask(question: str, turns: list[Turn]) -> Iterator[Found | Said | Answer]:
+    yield from ask_by_sentence(shelf().current(), question, turns, generator())
+
+
+async def _instead(shown: cl.Message, text: str) -> None:
+    """Say something else than what was begun."""
+    shown.content = text
+    await shown.send()
 
 
 def _turn(message: cl.Message) -> Turn:
     return Turn("user" if message.type == "user_message" else "assistant", message.content)
 
 
-async def _show(answer: Answer) -> None:
-    shown = cl.Message(content="", author=layout.ASSISTANT)
-    for piece in layout.message_pieces(answer):
-        await shown.stream_token(piece)
+async def _show(shown: cl.Message, answer: Answer) -> None:
+    if shown.content:
+        await shown.stream_token("".join(layout.message_pieces(answer)), is_sequence=True)
+    else:
+        for piece in layout.message_pieces(answer):
+            await shown.stream_token(piece)
     elements = []
     if answer.citations:
         elements.append(cl.CustomElement(name="Sources", display="inline", props={"rows": layout.source_rows(answer)}))

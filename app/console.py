@@ -20,12 +20,12 @@ from app.claims import check_claim
 from app.claims_file import read_claims
 from app.contract import answer_json, card_json, hit_json
 from app.drug_card import look_up
-from app.generators import GENERATORS, Generator
-from app.layout import groups, source_rows
+from app.layout import groups, leading, source_rows
 from app.measuring import measure
+from app.open_generator import GENERATORS, open_generator
 from app.question import check_text
 from app.questions_file import read_questions
-from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE, ServerSettings
+from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE, ServerSettings, model_settings
 from indexer.build import build_release
 from indexer.errors import QizhenError, QuestionError
 from indexer.lint import lint, load_rules
@@ -218,7 +218,7 @@ def ask_command(
     as_json: AsJson = False,
 ) -> None:
     """回答问题，每一句标明出处。"""
-    chosen = _generator(generator)
+    chosen = open_generator(generator, model_settings())
     _one_of(question, questions)
     asked = read_questions(questions) if questions else []
     texts = [(q.id, q.question, q.history) for q in asked] or [("", check_text(_given(question)), ())]
@@ -233,16 +233,17 @@ def ask_command(
 
 def render(answer: Answer) -> str:
     """An answer as plain text: sentences with marks, sources, notices."""
-    lines = [f"问：{answer.question}", ""]
-    for group in groups(answer):
+    first, last = leading(answer.notices)
+    lines = [f"问：{answer.question}", "", *([*first, ""] if first else [])]
+    for group in groups(answer.sentences, answer.citations):
         lines.append(f"【{group.title} · {group.section}】")
         lines += [sentence.text + "".join(f"[{number}]" for number in sentence.citations) for sentence in group.sentences]
     lines += ["", "来源"] if answer.citations else []
     for row in source_rows(answer):
         lines.append("".join(f"[{citation['number']}]" for citation in row["citations"]) + f" {row['label']}")
-    lines += ["", *answer.notices] if answer.citations else list(answer.notices[:-1])
+    lines += ["", *last] if answer.citations else last[:-1]
     lines += [f"  {c.title}（{c.about}）" if c.about else f"  {c.title}" for c in answer.candidates]
-    lines += [] if answer.citations else [answer.notices[-1]]
+    lines += [] if answer.citations else last[-1:]
     return "\n".join(lines) + "\n"
 
 
@@ -291,7 +292,7 @@ def measure_command(
     as_json: AsJson = False,
 ) -> None:
     """检索、回答、拒答、引用和用时的数字。"""
-    chosen = _generator(generator)
+    chosen = open_generator(generator, model_settings())
     measured = measure(open_release(index), read_questions(questions), chosen)
     if as_json:
         _print_json(measured)
@@ -309,6 +310,9 @@ def measure_command(
         "误拒",
         "应反问",
         "引用有效",
+        "引用召回",
+        "引用精确",
+        "矛盾",
         "毫秒 p50",
         "p99",
         box=None,
@@ -319,7 +323,8 @@ def measure_command(
         refusals = [_percent(row["answers"]["spans"]), *refusals, _percent(row["refusals"]["ambiguous"]["clarify"])]
         times = [str(row["milliseconds"]["ask"][key]) for key in ("p50", "p99")]
         retrieval = [f"{row['retrieval'][key]:.3f}" if row["retrieval"]["questions"] else "-" for key in ("recall@10", "mrr")]
-        table.add_row(name, str(row["questions"]), *retrieval, *standards, *refusals, _percent(row["citations"]["valid"]), *times)
+        cited = [_percent(row["citations"][key]) for key in ("valid", "recall", "precision", "contradicted")]
+        table.add_row(name, str(row["questions"]), *retrieval, *standards, *refusals, *cited, *times)
     Console(width=_TABLE_WIDTH, markup=False).print(table)
 
 
@@ -332,19 +337,14 @@ def serve_command(
     open_page: Annotated[bool, typer.Option("--open", help="启动后在浏览器中打开。")] = False,
 ) -> None:
     """启动问答网页；第一次启动时先用自带知识库建立索引。"""
-    from app.server import check_address, serve
+    from app.server import check_address, generator, serve
 
     check_address(host, port)
+    generator()  # a language model that is not set up is told here, not in the chat
     if not release_ids(index):
         notes.print(f"`{index}` 里还没有知识库，先用自带的示例知识库建立索引。", soft_wrap=True)
         index_build(index=index)
     serve(ServerSettings(index, state, host, port), open_page)
-
-
-def _generator(name: str) -> Generator:
-    if name not in GENERATORS:
-        raise QuestionError(f"没有回答方式 `{name}`", f"可用：{'、'.join(GENERATORS)}")
-    return GENERATORS[name]
 
 
 def _given(question: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Evidence to sentences. Whatever a generator phrases is checked against what it cites before it is shown."""
+"""Evidence to sentences. Whatever a generator phrases is checked against what it cites before it is shown (app/checking.py)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Generator(Protocol):
     name: str
 
     def draft(self, question: str, evidence: Sequence[Unit]) -> Iterator[Draft]:
-        """Sentences in the order to show them."""
+        """Sentences in the order to show them. Raises ModelError where a language model fails on the way."""
         ...
 
 
@@ -33,11 +33,13 @@ class QuotingGenerator:
 
     def draft(self, question: str, evidence: Sequence[Unit]) -> Iterator[Draft]:  # noqa: ARG002 - quotes need no question
         """One sentence for every different statement, in the order of the evidence."""
-        said: dict[tuple[str, str], list[int]] = {}
-        for number, unit in enumerate(evidence):
-            said.setdefault((bare(unit.document.title), bare(unit.text)), []).append(number)
-        for numbers in said.values():
-            yield Draft(evidence[numbers[0]].text, tuple(numbers))
+        for numbers in statements(evidence):
+            yield Draft(evidence[numbers[0]].text, numbers)
 
 
-GENERATORS: dict[str, Generator] = {QuotingGenerator.name: QuotingGenerator()}
+def statements(evidence: Sequence[Unit]) -> list[tuple[int, ...]]:
+    """Numbers of the units of every different statement about one drug or disease, in order."""
+    said: dict[tuple[str, str], list[int]] = {}
+    for number, unit in enumerate(evidence):
+        said.setdefault((bare(unit.document.title), bare(unit.text)), []).append(number)
+    return [tuple(numbers) for numbers in said.values()]

@@ -1,13 +1,14 @@
 """Answers laid out for people: grouped by source, as Markdown for the chat, as values for its elements. The chat's wording is here."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from app.answering import Answer, Sentence
-from app.citations import Unit
+from app.answering import Answer, Found, Said, Sentence
+from app.checking import QUOTED_INSTEAD
+from app.citations import Citation, Unit
 from app.safety import EMERGENCY
 from indexer.documents import Document, Section
 from indexer.release import Release
@@ -19,6 +20,8 @@ STARTERS = (
     ("两药合用", "阿司匹林和华法林能一起用吗？"),
     ("疾病表现", "2型糖尿病的临床表现有哪些？"),
 )
+WORKING = "检索 {milliseconds} 毫秒 · 找到 {units} 段 · 正在组织语言"
+STOPPED = "已按您的要求停止，没有给出回答；问题可以再发一次。"
 FAILED = "没有答成：程序出错，您的问题没有丢失，可以再发一次。记录编号 {number}。"
 SOURCE_GONE = "这条引用所在的版本已不在本机，无法打开原文。"
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")
@@ -33,32 +36,51 @@ class Group:
     sentences: tuple[Sentence, ...]
 
 
-def groups(answer: Answer) -> list[Group]:
-    """The answer's sentences by document and section, in order."""
+def groups(sentences: Sequence[Sentence], citations: Sequence[Citation]) -> list[Group]:
+    """An answer's sentences by document and section, in order."""
 
     def place(sentence: Sentence) -> tuple[str, str]:
-        unit = answer.citations[sentence.citations[0] - 1].unit
+        unit = citations[sentence.citations[0] - 1].unit
         return unit.document.title, unit.section.title
 
-    return [Group(*key, tuple(sentences)) for key, sentences in groupby(answer.sentences, key=place)]
+    return [Group(*key, tuple(found)) for key, found in groupby(sentences, key=place)]
+
+
+def leading(notices: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The notices that stand before the sentences, and those behind them."""
+    first = [notice for notice in notices if notice == EMERGENCY or notice.endswith(QUOTED_INSTEAD)]
+    return first, [notice for notice in notices if notice not in first]
 
 
 def message_pieces(answer: Answer) -> Iterator[str]:
     """The message in Markdown, a sentence at a time; joined they are the whole of it."""
-    notices = list(answer.notices)
-    if EMERGENCY in notices:
-        notices.remove(EMERGENCY)
-        yield f"> **{EMERGENCY}**\n\n"
-    for group in groups(answer):
+    first, last = leading(answer.notices)
+    yield from _lead(first)
+    yield from _sentences(answer.sentences, answer.citations)
+    yield "\n\n".join(map(escape, last))
+
+
+def unfinished_message(found: Found, said: Sequence[Said]) -> str:
+    """The message while a language model is speaking: what is happening, and the sentences that are checked."""
+    citations = [citation for one in said for citation in one.citations]
+    sentences = "".join(_sentences([one.sentence for one in said], citations))
+    working = escape(WORKING.format(milliseconds=round(found.milliseconds), units=found.units))
+    return "".join(_lead(found.notices)) + sentences + f"*{working}*"
+
+
+def _lead(notices: Sequence[str]) -> Iterator[str]:
+    for notice in notices:
+        yield f"> **{notice}**\n\n"
+
+
+def _sentences(sentences: Sequence[Sentence], citations: Sequence[Citation]) -> Iterator[str]:
+    for group in groups(sentences, citations):
         yield f"**{escape(f'{group.title} · {group.section}')}**\n\n"
         bullet = "- " if len(group.sentences) > 1 else ""
         for sentence in group.sentences:
             marks = "".join(f" [\\[{number}\\]](#cite-{number})" for number in sentence.citations)
             yield f"{bullet}{escape(sentence.text)}{marks}\n"
         yield "\n"
-    for notice in notices[:-1]:
-        yield f"{escape(notice)}\n\n"
-    yield escape(notices[-1])
 
 
 def escape(text: str) -> str:

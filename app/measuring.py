@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.answering import Answer, ask
+from app.checking import check_against
+from app.citation_quality import CitationQuality, Cited, citation_quality
 from app.generators import Generator
 from app.questions_file import AskedQuestion
 from app.standards import Score, load_term_aliases, score_answer
@@ -96,8 +98,16 @@ def _refusals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
+def quality_of(answer: Answer) -> CitationQuality:
+    """Citation recall and precision of one answer's sentences, judged by the claim checker."""
+    cited = [Cited(s.text, tuple(answer.citations[number - 1].unit for number in s.citations)) for s in answer.sentences]
+    return citation_quality(cited, lambda text, units: check_against(text, units).verdict)
+
+
 def _citations(release: Release, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """How many citations were shown, resolve to exactly their words when read anew, and lie outside the expected documents."""
+    """How many citations were shown, resolve to exactly their words when read anew, and lie outside the expected documents; ALCE's
+    recall and precision, and the share of sentences that what they cite contradicts.
+    """
     shown = resolved = outside = 0
     for outcome in outcomes:
         for citation in outcome.answer.citations:
@@ -105,7 +115,15 @@ def _citations(release: Release, outcomes: Sequence[Outcome]) -> dict[str, Any]:
             stored = release.document(citation.unit.document.id)
             resolved += stored is not None and stored.text[citation.unit.start : citation.unit.end] == citation.quote
             outside += bool(outcome.asked.documents) and citation.unit.document.id not in outcome.asked.documents
-    return {"shown": shown, "valid": _share(resolved, shown), "outside": outside}
+    quality = sum((quality_of(outcome.answer) for outcome in outcomes), CitationQuality())
+    return {
+        "shown": shown,
+        "valid": _share(resolved, shown),
+        "outside": outside,
+        "recall": _share(quality.supported, quality.sentences),
+        "precision": _share(quality.precise, quality.citations),
+        "contradicted": _share(quality.contradicted, quality.sentences),
+    }
 
 
 def _times(values: Sequence[float]) -> dict[str, float]:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.settings import ServerSettings, server_settings
+from app.generators import Generator
+from app.open_generator import open_generator
+from app.settings import ServerSettings, model_settings, server_settings
 from app.shelf import ReleaseShelf
 from indexer.errors import QizhenError, ServeError
 from indexer.sounds import sound
@@ -46,6 +48,13 @@ _CLOSED = ("/docs", "/redoc", "/openapi.json")
 def shelf() -> ReleaseShelf:
     """The opened releases of this process."""
     return ReleaseShelf(server_settings().index)
+
+
+@cache
+def generator() -> Generator:
+    """What answers the questions of this process. Raises GeneratorError where it is not set up."""
+    settings = model_settings()
+    return open_generator(settings.generator, settings)
 
 
 def check_address(host: str, port: int) -> None:

@@ -4,7 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexer.errors import GeneratorError
+
 DEFAULT_INDEX = Path("var/index")
+MODEL_SECONDS = 30.0
 SHIPPED_KNOWLEDGE = Path(__file__).parent.parent / "kb_data"
 
 
@@ -36,4 +39,42 @@ def server_settings() -> ServerSettings:
         state=Path(os.environ.get("QIZHEN_STATE", "var")),
         host=os.environ.get("QIZHEN_HOST", "127.0.0.1"),
         port=int(os.environ.get("QIZHEN_PORT", "8000")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Which generator answers, and where its language model is.
+
+    `generator` is what the server answers with. `chat_url` is the base of an OpenAI-compatible interface, `chat_model` the name it
+    knows the model by, `chat_key` may be empty. `local_model` is a folder in Hugging Face form, `local_adapter` a PEFT adapter's or
+    empty. `seconds` (above 0) is how long a model may take for one answer; then the rest is quoted.
+    """
+
+    generator: str = "quoting"
+    chat_url: str = ""
+    chat_model: str = ""
+    chat_key: str = ""
+    local_model: str = ""
+    local_adapter: str = ""
+    seconds: float = MODEL_SECONDS
+
+
+def model_settings() -> ModelSettings:
+    """The settings of language models. Raises GeneratorError for a time that is none."""
+    seconds = os.environ.get("QIZHEN_MODEL_SECONDS", "") or str(MODEL_SECONDS)
+    try:
+        allowed = float(seconds)
+    except ValueError:
+        allowed = 0.0
+    if not 0 < allowed < float("inf"):
+        raise GeneratorError(f"QIZHEN_MODEL_SECONDS 是 `{seconds}`", "写一个大于 0 的秒数，例如 30")
+    return ModelSettings(
+        generator=os.environ.get("QIZHEN_GENERATOR", "") or "quoting",
+        chat_url=os.environ.get("QIZHEN_CHAT_URL", ""),
+        chat_model=os.environ.get("QIZHEN_CHAT_MODEL", ""),
+        chat_key=os.environ.get("QIZHEN_CHAT_KEY", ""),
+        local_model=os.environ.get("QIZHEN_LOCAL_MODEL", ""),
+        local_adapter=os.environ.get("QIZHEN_LOCAL_ADAPTER", ""),
+        seconds=allowed,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from app.doses import LATIN_FREQUENCIES, NUMBER, QUANTITY, Bound, Frequency, Quantity, Span, bounded, number, often, read_quantity
-from app.lexicon import AFRESH, INCIDENCES, LABELS, LEXICON, LINKS, MODALS, TURNED, Kind
+from app.lexicon import AFRESH, FORMS, INCIDENCES, LABELS, LEXICON, LINKS, MODALS, TURNED, Kind
 from indexer.terms import fold
 
 Key = str | Quantity | Frequency
@@ -116,16 +116,24 @@ _SECTION_LINE = re.compile(
     rf"^([\w\-()α-ωΑ-Ω·]{{2,24}})[ \t]+({'|'.join(sorted(LABELS, key=len, reverse=True))})(?=[ \t:\n]|$)", re.MULTILINE
 )
 _CIRCLED = re.compile("[①-⑳]")
+_SHORT_INGREDIENT = 2  # characters; what is left of 四逆散 is no name
 _DOSING = {"quantity", "frequency", "divided", "route", "population", "patient", "timing"}
 
 
 def read(text: str, subjects: Sequence[str] = ()) -> Reading:
     """Read a text. `subjects`: names of what it is about, which count as little as 本品 does."""
     folded = fold(_CIRCLED.sub("\n", text))
-    for name in sorted({fold(subject) for subject in subjects if subject}, key=len, reverse=True):
+    for name in sorted({spelt for subject in subjects for spelt in _spelt(fold(subject))}, key=len, reverse=True):
         folded = folded.replace(name, "本品")
     folded = _SECTION_LINE.sub(r"\1:\2:", folded)
     return _Reader(_TOGETHER.sub(r"\1者,", _MARK.sub("", folded))).reading()
+
+
+def _spelt(name: str) -> list[str]:
+    """A folded name, and the ingredient in it where it ends in a dosage form: 头孢克洛 of 头孢克洛胶囊."""
+    form = next((form for form in FORMS if name.endswith(form)), "")
+    ingredient = name.removesuffix(form)
+    return [spelt for spelt in (name, ingredient if len(ingredient) > _SHORT_INGREDIENT else "") if spelt]
 
 
 class _Reader:

@@ -8,7 +8,12 @@
     │   ├── IndexDamagedError   a file of a release is missing, cut off or altered
     │   ├── IndexMismatchError  the release was made by another encoder, passage setting or format
     │   └── IndexWriteError     it cannot be written: full, read-only, or another build holds it
-    └── ServeError              the server may not or cannot start as asked
+    ├── ServeError              the server may not or cannot start as asked
+    └── GeneratorError          a way of answering that is unknown or not set up
+        └── ModelError          the language model failed while answering; the answer is quoted instead
+            ├── ModelDownError      no answer, or an answer that is none
+            ├── ModelSlowError      not done within its time
+            └── ModelRamblingError  it repeats itself, or says more than there is to say
 
 Library code raises them; the faces print them once. The first line names the fault with its value in backticks, the last
 line begins with `hint:`.
@@ -76,3 +81,29 @@ class IndexWriteError(IndexFolderError):
 
 class ServeError(QizhenError):
     """The server may not, or cannot, start as asked."""
+
+
+class GeneratorError(QizhenError):
+    """A way of answering that is unknown, or not set up."""
+
+
+class ModelError(GeneratorError):
+    """The language model failed while answering. `told` is what the reader is told of it."""
+
+    told = "模型没有响应"
+
+
+class ModelDownError(ModelError):
+    """No answer came, or one that is none."""
+
+
+class ModelSlowError(ModelError):
+    """The model was not done within its time."""
+
+    told = "模型未及时完成"
+
+
+class ModelRamblingError(ModelError):
+    """The model repeats itself, or says more than there is to say."""
+
+    told = "模型的话重复或过长"

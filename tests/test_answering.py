@@ -174,7 +174,7 @@ class Inventing:
 
 def test_sentences_that_their_evidence_does_not_support_are_not_shown(sample: Release) -> None:
     answer = ask(sample, "头孢克洛怎么吃", generator=Inventing())
-    assert texts(answer) == ["成人一次0.25g，一日3次。"]
+    assert texts(answer) == ["成人一次0.25g，一日3次。", "口服。", "儿童按体重一日20mg/kg，分3次服用。"]
     assert answer.generator == "inventing"
 
 

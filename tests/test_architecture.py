@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from openai_server import OpenAIServer
 
 from app import console
 
@@ -64,9 +65,8 @@ def test_the_commands_of_the_readme_work(
     readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (ROOT / readme).read_text("utf-8")
-    commands = [
-        line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines() if line.startswith("qizhen ")
-    ]
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith(("qizhen ", "export "))]
     assert len(commands) >= 5
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my").mkdir()
@@ -74,12 +74,19 @@ def test_the_commands_of_the_readme_work(
         '{"id": "a", "kind": "drug", "title": "某药", "sections": [{"title": "禁忌", "text": "孕妇禁用。"}]}\n', "utf-8"
     )
     (tmp_path / "questions.jsonl").write_text('{"id": "1", "question": "非布司他的禁忌？"}\n', "utf-8")
-    for command in commands:
-        monkeypatch.setattr(sys, "argv", shlex.split(command, comments=True))
-        with pytest.raises(SystemExit) as stop:
-            console.main()
-        assert not stop.value.code, command
-        assert capsys.readouterr().out, command
+    with OpenAIServer(["痛风患者高尿酸血症的长期治疗。[1]"]) as model:
+        for command in commands:
+            words = shlex.split(command, comments=True)
+            if words[0] == "export":
+                for name, _, value in (word.partition("=") for word in words[1:]):
+                    monkeypatch.setenv(name, model.url if name == "QIZHEN_CHAT_URL" else value)
+                continue
+            monkeypatch.setattr(sys, "argv", words)
+            with pytest.raises(SystemExit) as stop:
+                console.main()
+            assert not stop.value.code, command
+            assert capsys.readouterr().out, command
+        assert model.requests
 
 
 @pytest.mark.parametrize("readme", READMES)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from openai_server import OpenAIServer
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -27,8 +29,9 @@ PATIENCE = 20_000  # milliseconds; two busy cores
 class Server:
     """`qizhen serve` in a process of its own, which can be stopped and started again on the same state."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
+        self.environment = environment
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -39,7 +42,8 @@ class Server:
         qizhen = str(Path(sys.executable).parent / "qizhen")
         self.log = (self.folder / "log").open("a", encoding="utf-8")
         command = [qizhen, "serve", "--port", str(self.port), "--index", "index", "--state", "state"]
-        self.process = subprocess.Popen(command, cwd=self.folder, stdout=self.log, stderr=self.log, env={**os.environ, "LC_ALL": "C.UTF-8"})
+        environment = {**os.environ, "LC_ALL": "C.UTF-8", **self.environment}
+        self.process = subprocess.Popen(command, cwd=self.folder, stdout=self.log, stderr=self.log, env=environment)
         for _ in range(240):
             try:
                 if httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200:
@@ -73,6 +77,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
+    yield from open_page(browser, server)
+
+
+def open_page(browser: Browser, server: Server) -> Iterator[Page]:
+    """The chat in a fresh browser context, which must not speak to any other address."""
     context = browser.new_context(viewport={"width": 1280, "height": 860}, locale="zh-CN")
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
@@ -179,6 +188,31 @@ def test_another_page_of_this_machine_gets_no_socket(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(request.encode())
         assert b" 403 " in connection.recv(200).split(b"\r\n")[0]
+
+
+def test_a_language_model_speaks_by_checked_sentence(browser: Browser, tmp_path: Path) -> None:
+    script = ["痛风患者高尿酸血症的长期治疗，用非布司他。[1]\n", "一次8000mg。[1]\n", 4.0, "不用"]
+    with OpenAIServer(script) as model:
+        server = Server(tmp_path, QIZHEN_GENERATOR="chat", QIZHEN_CHAT_URL=model.url, QIZHEN_CHAT_MODEL="m")
+        try:
+            for page in open_page(browser, server):
+                put(page, "非布司他能治疗什么病？")
+                working = page.get_by_text(re.compile("检索 \\d+ 毫秒 · 找到 \\d+ 段 · 正在组织语言"))
+                expect(working).to_be_visible()
+                expect(page.get_by_text("痛风患者高尿酸血症的长期治疗，用非布司他。").first).to_be_visible()
+                assert page.get_by_text("不推荐用于无临床症状的高尿酸血症。").count() == 0
+                assert httpx.get(f"{server.url}/healthz", timeout=2).status_code == 200
+                expect(page.get_by_text("不推荐用于无临床症状的高尿酸血症。").first).to_be_visible()
+                expect(working).to_have_count(0)
+                assert page.get_by_text("8000").count() == 0
+                expect(page.get_by_text("部分语句由语言模型转述").first).to_be_visible()
+                put(page, "氨氯地平的禁忌有哪些？")
+                expect(working).to_be_visible()
+                page.locator("#stop-button").click()
+                expect(page.get_by_text("已按您的要求停止").first).to_be_visible()
+                expect(working).to_have_count(0)
+        finally:
+            server.stop()
 
 
 def test_a_forged_citation_opens_nothing(page: Page) -> None:

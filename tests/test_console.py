@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai_server import OpenAIServer
 
 from app import console
 
@@ -135,9 +136,38 @@ def test_measure_counts_what_it_should(run: Run, sample_index: Path, write_lines
     assert got["refusals"]["unanswerable"]["refused"]["share"] == 1.0
     assert got["refusals"]["answerable"]["refused"]["share"] == 0.5
     assert (got["citations"]["shown"], got["citations"]["valid"]["share"], got["citations"]["outside"]) == (3, 1.0, 0)
+    assert [got["citations"][key]["share"] for key in ("recall", "precision", "contradicted")] == [1.0, 1.0, 0.0]
+    assert got["citations"]["recall"]["n"] == 3
     assert got["categories"]["药"]["questions"] == 1
     _, out, _ = run("measure", "--questions", write_lines(rows), "--index", sample_index)
     assert "应拒而拒" in out
+
+
+def test_ask_and_measure_with_a_language_model(run: Run, sample_index: Path, write_lines: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = write_lines([{"id": "1", "question": "头孢克洛怎么吃"}, {"id": "2", "question": "阿哌沙班怎么吃"}])
+    with OpenAIServer(["成人每次250mg，每日3次。[2]\n", "儿童一次2g。[3]"]) as server:
+        monkeypatch.setenv("QIZHEN_CHAT_URL", server.url)
+        monkeypatch.setenv("QIZHEN_CHAT_MODEL", "stand-in")
+        code, out, _ = run("ask", "--questions", questions, "--generator", "chat", "--index", sample_index, "--json")
+        answer, refused = (json.loads(line) for line in out.splitlines())
+        assert (code, list(answer), answer["generator"]) == (0, ANSWER_KEYS, "chat")
+        assert answer["sentences"][0]["text"] == "成人每次250mg，每日3次。"
+        assert (refused["status"], len(server.requests)) == ("refused", 1)
+        _, out, _ = run("measure", "--questions", questions, "--generator", "chat", "--index", sample_index, "--json")
+    cited = json.loads(out)["citations"]
+    assert (cited["recall"]["share"], cited["recall"]["n"], cited["contradicted"]["share"]) == (1.0, 3, 0.0)
+
+
+def test_a_model_that_is_down_is_told_on_stderr_and_in_the_answer(
+    run: Run, sample_index: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("QIZHEN_CHAT_MODEL", "stand-in")
+    with OpenAIServer(status=503) as server:
+        monkeypatch.setenv("QIZHEN_CHAT_URL", server.url)
+        code, out, _ = run("ask", "头孢克洛能治什么病", "--generator", "chat", "--index", sample_index)
+    assert code == 0
+    assert out.startswith("问：头孢克洛能治什么病\n\n模型没有响应，以下为原文摘录。\n\n【头孢克洛胶囊 · 适应症】\n中耳炎。[1]\n")
+    assert "503" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -150,6 +180,8 @@ def test_measure_counts_what_it_should(run: Run, sample_index: Path, write_lines
         (["ask", "--questions", "none.jsonl"], "问题文件 `none.jsonl` 读不出来"),
         (["ask", "痛风", "--generator", "oracle"], "没有回答方式 `oracle`"),
         (["measure", "--questions", "none.jsonl", "--generator", "oracle"], "没有回答方式 `oracle`"),
+        (["ask", "痛风", "--generator", "chat"], "回答方式 `chat` 还没有设置 `QIZHEN_CHAT_URL、QIZHEN_CHAT_MODEL`"),
+        (["ask", "痛风", "--generator", "local"], "回答方式 `local` 还没有设置 `QIZHEN_LOCAL_MODEL`"),
         (["check", "--claims", "none.jsonl"], "核对文件 `none.jsonl` 读不出来"),
         (["index", "build", "--kb", "none"], "none: 没有这个文件"),
         (["index", "rollback", "--index", "nowhere"], "`nowhere` 里还没有发布的知识库"),
@@ -165,6 +197,18 @@ def test_misuse_is_one_clear_message_and_exit_code_2(run: Run, arguments: list[s
     assert fault in err
     assert "\nhint: " in err
     assert "Traceback" not in err
+
+
+def test_a_server_does_not_start_with_a_model_that_is_not_set_up(
+    run: Run, sample_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QIZHEN_GENERATOR", "oracle")
+    code, _, err = run("serve", "--index", sample_index, "--state", tmp_path, "--port", 8999)
+    assert (code, "没有回答方式 `oracle`" in err) == (2, True)
+    monkeypatch.setenv("QIZHEN_GENERATOR", "chat")
+    monkeypatch.setenv("QIZHEN_MODEL_SECONDS", "soon")
+    code, _, err = run("serve", "--index", sample_index, "--state", tmp_path, "--port", 8999)
+    assert (code, "QIZHEN_MODEL_SECONDS 是 `soon`" in err) == (2, True)
 
 
 def test_faults_of_a_questions_file_are_told_together(run: Run, sample_index: Path, tmp_path: Path) -> None:

@@ -3,8 +3,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering import ask
-from app.layout import escape, groups, message_pieces, panel, source_rows
+from app.answering import Found, Said, ask, ask_by_sentence
+from app.generators import Draft
+from app.layout import escape, groups, leading, message_pieces, panel, source_rows, unfinished_message
 from app.safety import EMERGENCY
 from indexer.release import Release
 
@@ -30,9 +31,33 @@ def test_an_emergency_is_the_first_line(sample: Release) -> None:
     assert next(message_pieces(ask(sample, "突然昏迷怎么办"))) == f"> **{EMERGENCY}**\n\n"
 
 
+def test_an_unfinished_message_says_what_is_happening_and_what_is_checked(sample: Release) -> None:
+    found = Found(11.6, 3, (EMERGENCY,))
+    working = r"*检索 12 毫秒 · 找到 3 段 · 正在组织语言*"
+    assert unfinished_message(found, []) == f"> **{EMERGENCY}**\n\n{working}"
+    said = [step for step in ask_by_sentence(sample, "头孢克洛能治什么病") if isinstance(step, Said)]
+    assert unfinished_message(Found(11.6, 3, ()), said[:1]) == f"**头孢克洛胶囊 · 适应症**\n\n中耳炎。 [\\[1\\]](#cite-1)\n\n{working}"
+
+
+class Silent:
+    name = "silent"
+
+    def draft(self, question: str, evidence: object) -> list[Draft]:
+        return []
+
+
+def test_that_the_model_said_nothing_stands_before_the_quotes(sample: Release) -> None:
+    answer = ask(sample, "头孢克洛能治什么病", generator=Silent())  # type: ignore[arg-type]
+    notice = "模型的说法没有通过核对，以下为原文摘录。"
+    assert leading(answer.notices)[0] == [notice]
+    message = "".join(message_pieces(answer))
+    assert message.startswith(f"> **{notice}**\n\n**头孢克洛胶囊")
+    assert message.count(notice) == 1
+
+
 def test_sentences_are_grouped_by_document_and_section(sample: Release) -> None:
     answer = ask(sample, "阿司匹林和华法林能一起吃吗")
-    assert [(g.title, g.section, len(g.sentences)) for g in groups(answer)] == [
+    assert [(g.title, g.section, len(g.sentences)) for g in groups(answer.sentences, answer.citations)] == [
         ("阿司匹林", "药物相互作用", 1),
         ("华法林钠片", "药物相互作用", 1),
     ]

@@ -1,0 +1,131 @@
+"""A causal language model in a folder, with or without a PEFT adapter, run in this process. Needs the extra `llm`.
+
+An adapter's folder holds `qizhen.json` beside PEFT's own files: {"template": NAME} says in which shape the adapter was taught to be
+asked (app/prompt.py). Asked in another shape, a tuned model answers worse, and nobody sees why.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from app.prompt import CHAT_TEMPLATE, TEMPLATES, Prompt, messages
+from app.settings import ModelSettings
+from app.speaking import Speaker
+from indexer.errors import GeneratorError, ModelDownError, ModelSlowError
+
+MANIFEST = "qizhen.json"
+
+
+def adapter_template(adapter: Path) -> str:
+    """The name of the prompt template in an adapter's manifest. Raises GeneratorError."""
+    path = adapter / MANIFEST
+    known = "、".join((CHAT_TEMPLATE, *TEMPLATES))
+    hint = f'在适配器文件夹放 {MANIFEST}，内容如 {{"template": "alpaca"}}；可用的提示模板：{known}'
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise GeneratorError(f"适配器的清单 `{path}` 读不出来：{error}", hint) from error
+    name = manifest.get("template") if isinstance(manifest, dict) else None
+    if not isinstance(name, str) or name not in (CHAT_TEMPLATE, *TEMPLATES):
+        raise GeneratorError(f"适配器的清单 `{path}` 里的提示模板是 `{name}`，没有这个模板", hint)
+    return name
+
+
+def local_speaker(settings: ModelSettings) -> Speaker:
+    """Load the model and its adapter. Raises GeneratorError where that cannot be done."""
+    folder, adapter = Path(settings.local_model), Path(settings.local_adapter) if settings.local_adapter else None
+    if not settings.local_model:
+        raise GeneratorError("回答方式 `local` 还没有设置 `QIZHEN_LOCAL_MODEL`", "写模型文件夹的路径（Hugging Face 格式）")
+    if not (folder / "config.json").is_file():
+        raise GeneratorError(f"QIZHEN_LOCAL_MODEL 是 `{folder}`，那里没有模型（config.json）", "写 Hugging Face 格式的模型文件夹的路径")
+    template = adapter_template(adapter) if adapter else CHAT_TEMPLATE
+    try:
+        return _Speaker(*_load(folder, adapter), template, settings.seconds)
+    except ImportError as error:
+        raise GeneratorError(
+            f"回答方式 `local` 缺少组件 `{error.name}`", '安装附加组件 llm：pip install -c constraints.txt -e ".[llm]"'
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise GeneratorError(f"模型 `{folder}` 装不起来：{error}", "检查模型和适配器文件夹是否完整、是否配套") from error
+
+
+def _load(folder: Path, adapter: Path | None) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto")
+    if adapter is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+    if torch.cuda.is_available():
+        model = model.to("cuda")
+    return model.eval(), tokenizer
+
+
+class _Speaker:
+    """Speaks greedily; one answer at a time, the next waits its turn for at most `seconds`."""
+
+    def __init__(self, model: Any, tokenizer: Any, template: str, seconds: float) -> None:
+        if template == CHAT_TEMPLATE and not tokenizer.chat_template:
+            raise ValueError("模型没有自己的对话模板，也没有适配器说明用哪个提示模板")
+        self._model = model
+        self._tokenizer = tokenizer
+        self._template = template
+        self._seconds = seconds
+        self._turn = threading.Lock()
+
+    def __call__(self, prompt: Prompt, most: int) -> Iterator[str]:
+        from transformers import TextIteratorStreamer
+
+        if not self._turn.acquire(timeout=self._seconds):
+            raise ModelSlowError(f"模型忙，等了 `{self._seconds:g}` 秒", "稍后再问，或把模型放到能同时回答多人的服务上（chat）")
+        try:
+            unwanted = threading.Event()
+            streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
+            failed: list[BaseException] = []
+            speaking = threading.Thread(
+                target=self._generate, args=(prompt, most, streamer, unwanted, failed), name="generate", daemon=True
+            )
+            speaking.start()
+            try:
+                yield from streamer
+            finally:
+                unwanted.set()
+                speaking.join()
+        finally:
+            self._turn.release()
+        if failed:
+            raise ModelDownError(f"模型没有答成：`{failed[0]}`", "检查模型和适配器是否配套，内存是否足够") from failed[0]
+
+    def _generate(self, prompt: Prompt, most: int, streamer: Any, unwanted: threading.Event, failed: list[BaseException]) -> None:
+        import torch
+        from transformers import StoppingCriteria, StoppingCriteriaList
+
+        class Unwanted(StoppingCriteria):
+            def __call__(self, input_ids: Any, _scores: Any, **_: Any) -> Any:
+                return torch.full((input_ids.shape[0],), unwanted.is_set(), dtype=torch.bool, device=input_ids.device)
+
+        try:
+            inputs = self._inputs(prompt).to(self._model.device)
+            with torch.inference_mode():
+                self._model.generate(
+                    **inputs,
+                    do_sample=False,
+                    max_new_tokens=2 * most,
+                    streamer=streamer,
+                    stopping_criteria=StoppingCriteriaList([Unwanted()]),
+                    pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
+                )
+        except Exception as error:  # noqa: BLE001 - told by the thread that listens
+            failed.append(error)
+            streamer.end()
+
+    def _inputs(self, prompt: Prompt) -> Any:
+        if self._template != CHAT_TEMPLATE:
+            return self._tokenizer(TEMPLATES[self._template](prompt), return_tensors="pt")
+        turns = [{"role": role, "content": content} for role, content in messages(prompt)]
+        return self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)

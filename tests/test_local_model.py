@@ -1,0 +1,119 @@
+"""`local` with a model of random weights and an adapter made here: what they say is noise, and none of it may be shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.answering import ask
+from app.local_model import MANIFEST, adapter_template, local_speaker
+from app.open_generator import open_generator
+from app.prompt import TEMPLATES, Prompt, write_prompt
+from app.settings import ModelSettings
+from indexer.errors import GeneratorError
+from indexer.release import Release
+
+QUOTED = ["口服。", "成人一次0.25g，一日3次。", "儿童按体重一日20mg/kg，分3次服用。"]
+CHAT = "{% for m in messages %}{{ m['role'] }}:{{ m['content'] }}\n{% endfor %}"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level model of 2 layers, 16 wide."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("model")
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={c: n for n, c in enumerate([*letters, "</s>"])}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", chat_template=CHAT).save_pretrained(folder)
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=len(letters) + 1,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=8192,
+        eos_token_id=len(letters),
+        bos_token_id=None,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapter(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("adapter")
+    lora = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    get_peft_model(LlamaForCausalLM.from_pretrained(model), lora).save_pretrained(folder)
+    (folder / MANIFEST).write_text(json.dumps({"template": "alpaca"}), "utf-8")
+    return folder
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_a_model_runs_in_this_process_and_its_noise_is_not_shown(sample: Release, model: Path, adapter: Path, adapted: bool) -> None:
+    settings = ModelSettings(local_model=str(model), local_adapter=str(adapter) if adapted else "", seconds=5)
+    answer = ask(sample, "头孢克洛怎么吃", generator=open_generator("local", settings))
+    assert [sentence.text for sentence in answer.sentences] == QUOTED
+    assert answer.notices[0].endswith("，以下为原文摘录。")
+    assert answer.generator == "quoting"
+
+
+def test_an_adapter_changes_what_is_said_and_is_asked_in_its_own_shape(model: Path, adapter: Path) -> None:
+    prompt = Prompt("规则", "例", "答", "问")
+
+    def said(folder: str) -> str:
+        return "".join(local_speaker(ModelSettings(local_model=str(model), local_adapter=folder, seconds=60))(prompt, 8))
+
+    assert said("") == said("")
+    assert said("") != said(str(adapter))
+    assert TEMPLATES["alpaca"](prompt).endswith("### Instruction:\n规则\n例\n答\n问\n\n### Response: ")
+
+
+def test_a_model_is_stopped_when_nobody_listens(model: Path) -> None:
+    speak = local_speaker(ModelSettings(local_model=str(model), seconds=60))
+    talking = speak(write_prompt("问", []), 4000)
+    next(talking)
+    talking.close()  # type: ignore[attr-defined]
+    assert next(speak(write_prompt("问", []), 1)) is not None  # and the next one gets its turn
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "读不出来"),
+        ("{", "读不出来"),
+        ("[]", "里的提示模板是 `None`，没有这个模板"),
+        ('{"template": "vicuna"}', "里的提示模板是 `vicuna`，没有这个模板"),
+        ('{"template": ["alpaca"]}', "没有这个模板"),
+    ],
+)
+def test_an_adapter_without_a_known_template_is_refused(tmp_path: Path, content: str | None, fault: str) -> None:
+    if content is not None:
+        (tmp_path / MANIFEST).write_text(content, "utf-8")
+    with pytest.raises(GeneratorError) as caught:
+        adapter_template(tmp_path)
+    assert fault in caught.value.fault
+    assert "可用的提示模板：chat、alpaca" in caught.value.hint
+
+
+def test_an_adapter_of_another_model_is_refused(model: Path, adapter: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    LlamaForCausalLM(
+        LlamaConfig(vocab_size=300, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2)
+    ).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(model).save_pretrained(tmp_path)
+    with pytest.raises(GeneratorError, match="装不起来"):
+        local_speaker(ModelSettings(local_model=str(tmp_path), local_adapter=str(adapter)))
