@@ -7,10 +7,11 @@ from typing import Literal
 
 from app.citations import Citation, Unit, cite
 from app.claims import check_claim
+from app.conversation import read_question
 from app.evidence import gather
 from app.finding import Clarification, Evidence
 from app.generators import GENERATORS, Generator, QuotingGenerator
-from app.question import Turn, read_question
+from app.question import Turn
 from app.safety import DISCLAIMER, EMERGENCY, REFUSAL, is_emergency, review_notices
 from indexer.documents import Document
 from indexer.release import Release

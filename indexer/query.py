@@ -53,7 +53,7 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
     """Take a question apart. `headings`: folded headings of documents it may ask for literally."""
     folded = fold(question)
     mentions = names.mentions(folded)
-    masked = _mask(folded, [(m.start, m.end) for m in mentions])
+    masked = mask(folded, [(m.start, m.end) for m in mentions])
     kinds = {m.kind for m in mentions} or {"drug", "disease", "text"}
     cues = guide.cues(masked, kinds, headings)
     if not cues and kinds == {"disease"}:  # a disease held beside a drug that may not be
@@ -61,7 +61,7 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
     cues = cues or guide.cues_by_sound(masked, kinds)
     populations = guide.populations_in(masked)
     spans = [(m.start, m.end) for m in mentions] + [(c.start, c.end) for c in cues] + [(s, e) for _, s, e in populations]
-    rest = _mask(folded, spans)
+    rest = mask(folded, spans)
     anchors = [cue.start for cue in cues] or [mention.start for mention in mentions]
     clauses = _clauses(rest)
     pointed = [clause for clause in clauses if any(clause[0] <= at < clause[1] for at in anchors)] or clauses
@@ -100,7 +100,8 @@ def _whole_word(mention: Mention, folded: str, rest: str, names: NameIndex) -> M
     return replace(mention, whole=before + named + after) if before or after else mention
 
 
-def _mask(text: str, spans: Sequence[tuple[int, int]]) -> str:
+def mask(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The text with these spans blotted out, so that nothing is found in them; every position stays."""
     characters = list(text)
     for start, end in spans:
         characters[start:end] = MASK * (end - start)
