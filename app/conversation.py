@@ -8,7 +8,7 @@ from app.patient import NOBODY, Patient
 from app.question import LONGEST_QUESTION, Question, Turn, check_text, content_runs, headings_of, kinds_of, resolve
 from app.safety import REFUSAL
 from app.selection import INTERACTION
-from app.subject import Subject, documents_of, unique_subjects
+from app.subject import Subject, documents_of, spellings, unique_subjects
 from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.sections import Population
@@ -16,14 +16,15 @@ from indexer.terms import fold, terms
 
 _DOSE = "用法用量"
 _PRONOUN = re.compile(
-    r"它|[这那该此](?:个|种|款|类)?(?:药|病)|(?:这|那|该|此)(?:个|种|款)(?!月|星期|情况|时候|剂量|年|人)|上述|上面|前面|刚才|前者|后者|给这|[吃用]这(?!些|样)"
+    r"它|[这那该此](?:个|种|款|类)?(?:药|病)|(?:这|那|该|此)(?:个|种|款)(?!月|星期|情况|时候|剂量|年|人)|上述|上面|前面|刚才|前者|后者|给这|[吃用]这(?!些|样)|他俩?|她俩?"
 )
+_LEAVING = re.compile(r"换个(?:话题|问题)|另外?(?:请教|想问|问)|不问这|不说这|新问题|别的问题")
 _BACK = re.compile(r"刚才|前面|上面|说回|回到|说正事|继续|接着说|还是那|那个(?:药|病)")
-_FOLLOWING = re.compile(r"(?:呢|的话)[,?。!]|(?:呢|的话)$|^(?:那|如果|要是|万一|换成?|改成?|之后|然后|和|跟|与|同)")
+_FOLLOWING = re.compile(r"(?:呢|的话)[,?。!]|(?:呢|的话)$|^(?:那|如果|要是|万一|换成|改成|之后|然后|和|跟|与|同)")
 _CORRECTING = re.compile(r"更正|说错|写错|打错|看错|看串|弄错|搞错|我说的是|我是说|我问的是|应该是|不是.{1,12}(?:[,]|是)")
 _ADDING = re.compile(r"还|也|又|另外|对了|并且|同时|合并|加上|而且")
 _MAY_TAKE = re.compile(
-    r"(?:能|可以?|可否|敢)(?:不能|不可以?)?(?:接着|继续|再|给|喝点|吃点)?(?:吃|用|服|打|喝)|(?:吃|用|服|打|喝)(?:点)?.{0,6}(?:吗|么|行|可以|中不中|碍事|要紧)|行吗|行不|行么|可以吗|碍事|要紧吗|能不能"
+    r"(?:能|可以?|可否|敢)(?:不能|不可以?)?(?:接着|继续|自己|再|给|喝点|吃点)?(?:吃|用|服|打|喝)|(?:吃|用|服|打|喝)(?:点)?.{0,6}(?:吗|么|行|可以|中不中|碍事|要紧)|行吗|行不|行么|可以吗|碍事|要紧吗|能不能"
 )
 _SAME = re.compile(r"一样|也是|也会|也要|也能|也得")
 _DISEASE = re.compile("病")
@@ -38,9 +39,9 @@ _NAMELESS = re.compile(
     r"(?:第?[\d一二两三四五六七八九十几半每多最]+(?:[个片粒次天日晚周月年袋包支颗克顿针大少高低长久快早岁]|毫克|mg|ml|小时)?|前|起|止"
     r"|[我俺他她这那哪其]|男的?|女的?|患|老?[爸妈爹娘]|爸爸|妈妈|爷爷|奶奶|外婆|外公|姥姥|姥爷|老(?:爷子|太太|人家?|公|婆|头|大|二)|[外表堂]?[侄甥孙]?[女子]"
     r"|姐姐?|妹妹?|哥哥?|弟弟?|孩子?|娃|宝宝|[表堂][姐妹哥弟]|大夫|老师|主任|同事|朋友|邻居"
-    r"|[吃用服喝喂打开给能会要可以就按照着换成连再的地得过到为是在和跟也还都说想问不行好对吧]|接着|继续|碍事|要紧|正常|一样|肾功能|剂量|次数|量|数)+"
+    r"|[吃用服喝喂打开给能会要可以就按照着换成连买来再的地得过到为是在和跟也还都说想问不行好对吧]|接着|继续|自己|碍事|要紧|正常|一样|肾功能|剂量|次数|量|数)+"
 )
-_KNOWN_SHARE = 0.5
+_KNOWN_SHARE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,8 @@ def _with_subjects(release: Release, question: Question, conversation: Conversat
         return replace(question, sections=question.sections or conversation.sections, beside=others)
     carries = _points_back(folded) or _SAME.search(folded) or _CORRECTING.search(folded)
     fits = not conversation.sections or kinds <= kinds_of(release, conversation.sections)
-    if question.sections or not carries or not fits or question.own.is_told:
+    says = [run for run in content_runs(question.query.residue) if not _NAMELESS.fullmatch(run)]
+    if question.sections or not carries or not fits or question.own.is_told or (says and not _CORRECTING.search(folded)):
         return question
     return replace(question, sections=conversation.sections, groups=question.groups or conversation.groups)
 
@@ -235,7 +237,7 @@ def _without_subjects(release: Release, question: Question, conversation: Conver
     if conversation.lost is not None and not (_BACK.search(folded) and conversation.subjects):
         return _still_lost(question, conversation.lost) if _is_open(question) else question
     subjects = _standing(release, question, conversation)
-    if not subjects or not (_points_back(folded) or _stays(release, question, subjects)):
+    if not subjects or _LEAVING.search(folded) or not _stays(release, question, subjects):
         return question
     if INTERACTION in question.sections and len(conversation.drugs()) > 1:
         subjects = conversation.drugs()
@@ -261,7 +263,14 @@ def _standing(release: Release, question: Question, conversation: Conversation) 
     wanted = {"disease"} if _DISEASE.search(question.query.folded) and _PRONOUN.search(question.query.folded) else asked
     fitting = tuple(subject for subject in conversation.subjects if not wanted or subject.kind in wanted)
     earlier = [subject for subject in conversation.named if subject.kind in wanted]
-    return fitting or tuple(earlier[-1:]) or conversation.subjects
+    return _meant(release, question, fitting or tuple(earlier[-1:]))
+
+
+def _meant(release: Release, question: Question, subjects: tuple[Subject, ...]) -> tuple[Subject, ...]:
+    """Of several subjects those that a part of their name points at: 辛伐他汀 for "这个他汀"."""
+    runs = content_runs(question.query.residue)
+    partly = tuple(subject for subject in subjects if any(run in name for name in spellings(release, subject) for run in runs))
+    return partly or subjects
 
 
 def _points_back(folded: str) -> bool:
@@ -270,15 +279,19 @@ def _points_back(folded: str) -> bool:
 
 def _stays(release: Release, question: Question, subjects: Sequence[Subject]) -> bool:
     """Whether all that a question says is spoken of in the subjects' texts, so that it brings up nothing else."""
-    texts = [fold(f"{document.title} {document.text}") for subject in subjects for document in documents_of(release, subject)]
+    texts = [fold(document.text) for subject in subjects for document in documents_of(release, subject)]
+    texts += [name for subject in subjects for name in spellings(release, subject)]
     held = {term for text in texts for term in terms(text)}
     ends = release.guide.words.disease_ends
+    pronoun = _PRONOUN.search(question.query.folded) or _BACK.search(question.query.folded)
+    if pronoun and INTERACTION in question.sections:
+        return True
     for run in content_runs(question.query.residue):
         if _NAMELESS.fullmatch(run) or any(run in text for text in texts):
             continue
         names = run.endswith(ends) or release.names.is_chemical(run)
         wanted = terms(run)
-        if names or sum(term in held for term in wanted) < _KNOWN_SHARE * len(wanted):
+        if names or (not pronoun and sum(term in held for term in wanted) < _KNOWN_SHARE * len(wanted)):
             return False
     return True
 

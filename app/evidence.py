@@ -39,8 +39,9 @@ def gather(release: Release, question: Question) -> Finding:
     if not question.subjects:
         return Clarification("请说明要问的是哪个药品或疾病。") if question.sections else free_question(release, question)
     findings = [_about(release, question, subject) for subject in _asked_about(release, question)]
-    pairs = Evidence(tuple(together(release, drugs, question.beside))) if len(drugs) > 1 else Evidence(())
-    return _merge([*findings, pairs] if pairs.units else findings)
+    answered = any(isinstance(finding, Evidence) for finding in findings)
+    pairs = together(release, drugs, question.beside) if answered and len(drugs) > 1 else []
+    return _merge([*findings, Evidence(tuple(pairs))] if pairs else findings)
 
 
 def _not_for_us(release: Release, question: Question) -> str:
@@ -60,7 +61,8 @@ def _longer_name(release: Release, mention: Mention) -> Finding:
 def _asks_together(question: Question) -> bool:
     if INTERACTION in question.sections:
         return True
-    return len(question.of_kind("drug")) > 1 and not question.sections and not _COMPARING.search(question.query.folded)
+    named = {subject.documents for subject in (*question.of_kind("drug"), *question.own.taking)}
+    return len(named) > 1 and not question.sections and not _COMPARING.search(question.query.folded)
 
 
 def _asked_about(release: Release, question: Question) -> tuple[Subject, ...]:
@@ -96,7 +98,8 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
         return Refusal(f"“{subject.name}”的资料里没有提到“{missing}”。", tuple(positions))
     if DOSE in question.sections and subject.form and not any(subject.form in fold(f"{d.title} {d.text}") for d in documents):
         return Refusal(f"“{subject.name}”的资料里没有“{subject.form}”这种剂型。", tuple(positions))
-    touched = [unit for unit in touching(release, question, subject) if unit.document in documents]
+    elsewhere = {document.id for document in documents_of(release, subject)} - {document.id for document in documents}
+    touched = [unit for unit in touching(release, question, subject) if unit.document.id not in elsewhere]
     found = _answering(release, question, subject, documents, focus, touched)
     if not found:
         return Refusal(_what_is_missing(release, question, subject, documents), tuple(positions))
@@ -125,11 +128,11 @@ def _unasked(
         return [unit for unit in spoken if is_for_patient(unit.text, question.patient)]
     if names:
         return mentioning(release, documents, names)
-    if touched and _MAY_TAKE.search(question.query.folded):
+    if content_terms(question.query) and (found := covering(release, documents, question.query.residue)):
+        return found
+    if touched and (not content_terms(question.query) or _MAY_TAKE.search(question.query.folded)):
         return touched
-    if content_terms(question.query):
-        return covering(release, documents, question.query.residue)
-    return touched or overview(release, documents)
+    return [] if content_terms(question.query) else overview(release, documents)
 
 
 def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:

@@ -13,7 +13,7 @@ _ADULT, _OLD = 18 * MONTHS, 60 * MONTHS
 _FOREVER = 200 * MONTHS
 _AGE_GROUPS = {"儿童", "成人", "老年人"}
 _BEARING = {"孕妇", "哺乳期妇女"}
-_BEARING_AGES = (10 * MONTHS, 60 * MONTHS)
+_BEARING_AGES = (10.0 * MONTHS, 60.0 * MONTHS)
 _HAN_DIGITS = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"两": 2, "半": 0}
 _NUMBER = r"\d+(?:\.\d+)?|[一二两三四五六七八九]?十[一二三四五六七八九]?|[一二两三四五六七八九]"
 _AGE = re.compile(rf"(?:年龄)?({_NUMBER})\s*多?\s*(?:周?岁|y(?:o|ears?)?(?![a-z]))|年龄({_NUMBER})(?!\d|\s*个?月)")
@@ -40,7 +40,9 @@ _PEOPLE = (
     ("自己", "我自己|本人|是我(?!说|们)|我(?=\\d|男|女|今年|有|在|怀|对|患|得|能|可以|吃|一直|还|平时|平常|这种|,|也|是|长期|正在)"),
 )
 _PERSON = [(name, re.compile(words)) for name, words in _PEOPLE]
-_UNBORN = re.compile("(?:怀|生|备|要)(?:了|完|个|上|小|二)*(?:孩子?|宝宝|小孩|娃)|(?:准|哺乳期?|喂奶的?)妈妈")
+_UNBORN = re.compile(
+    "不是(?:孩子|小孩|宝宝|娃|我妈|我爸|我)|(?:怀|生|备|要)(?:了|完|个|上|小|二)*(?:孩子?|宝宝|小孩|娃)|(?:准|哺乳期?|喂奶的?)妈妈"
+)
 _KIN = "|".join(words for name, words in _PEOPLE if name != "自己")
 # An age without its unit: 我妈76了, 我男的,34,失眠. Two digits, so that no number of tablets is meant.
 _BARE_AGE = re.compile(rf"(?:{_KIN}|我|男的?|女的?),?(\d\d)(?=[,。;了\s]|$)|(?:{_KIN}|我)[^。;]*,(\d\d)(?=[,。;]|$)")
@@ -93,7 +95,7 @@ class Patient:
         """
         if later.person and self.person and later.person != self.person:
             return later
-        age = later.age if later.age is not None else self._age_beside(later.groups + later.denied)
+        age = later.age if later.age is not None else self._age_beside(later)
         aged = later.age is not None or bool({group.name for group in later.groups} & _AGE_GROUPS)
         kept = [group for group in self.groups if adding or not later.groups]
         kept = [group for group in kept if group not in later.denied and not (aged and group.name in _AGE_GROUPS)]
@@ -110,12 +112,13 @@ class Patient:
             tuple(dict.fromkeys((*self.allergies, *later.allergies))),
         )
 
-    def _age_beside(self, groups: Iterable[Population]) -> float | None:
+    def _age_beside(self, later: "Patient") -> float | None:
         """The age told before, unless a group told now cannot be of that age."""
-        names = {group.name for group in groups}
-        if self.age is None or (names & _AGE_GROUPS and population_of_age(self.age) not in names):
+        names = {group.name for group in later.groups}
+        if self.age is None or population_of_age(self.age) in {group.name for group in later.denied}:
             return None
-        return None if names & _BEARING and not _BEARING_AGES[0] <= self.age < _BEARING_AGES[1] else self.age
+        other = names & _AGE_GROUPS and population_of_age(self.age) not in names
+        return None if other or (names & _BEARING and not _may_bear(self.age)) else self.age
 
     def without(self, subjects: Iterable[Subject]) -> "Patient":
         """The same patient, but for drugs and diseases that are what is asked about."""
@@ -127,10 +130,23 @@ class Patient:
 NOBODY = Patient()
 
 
+def _may_bear(age: float) -> bool:
+    return _BEARING_AGES[0] <= age < _BEARING_AGES[1]
+
+
+def mother_of(patient: Patient) -> Patient:
+    """The patient without the age of the child she nurses or carries: 我在喂奶,宝宝4个月."""
+    names = {group.name for group in patient.groups}
+    if not names & _BEARING or patient.age is None or _may_bear(patient.age):
+        return patient
+    return replace(patient, age=None, groups=tuple(group for group in patient.groups if group.name not in _AGE_GROUPS))
+
+
 def person_in(folded: str) -> str:
-    """Whose health a folded text speaks of; a relative before oneself, since 我妈 holds 我. A child to be born is nobody yet."""
+    """Whose health a folded text speaks of: whom it names first. A child to be born is nobody yet, nor who it is said not to be."""
     born = _UNBORN.sub("", folded)
-    return next((name for name, words in _PERSON if words.search(born)), "")
+    named = ((match.start(), name) for name, words in _PERSON if (match := words.search(born)))
+    return min(named, default=(0, ""))[1]
 
 
 def patient_age(question: str) -> float | None:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from app.patient import NOBODY, Patient, allergies_in, patient_age, patient_clearance, patient_weight, person_in
+from app.patient import NOBODY, Patient, allergies_in, mother_of, patient_age, patient_clearance, patient_weight, person_in
 from app.subject import Subject, spellings, unique_subjects
 from indexer.documents import Document
 from indexer.errors import QuestionError
@@ -79,7 +79,7 @@ def resolve(release: Release, text: str) -> Question:
     named = [position for mention in query.held for position in mention.documents]
     if named:
         query = read_query(text, release.names, release.guide, headings_of(release, named))
-    kept = [mention for mention in query.held if not _is_denied(query, mention)]
+    kept = [mention for mention in query.held if not _is_denied(query, mention) and not _is_predicate(query, mention)]
     subjects = unique_subjects([_subject(query, mention) for mention in kept])
     sections = tuple(dict.fromkeys(cue.name for cue in query.cues))
     own, groups = _patient_of(release, query, kept)
@@ -105,26 +105,34 @@ def _is_denied(query: Query, mention: Mention) -> bool:
     return others and re.search(r"(?:不是|并非|而非)$", query.folded[: mention.start]) is not None
 
 
+def _is_predicate(query: Query, mention: Mention) -> bool:
+    """Whether a name only says what another may be: 安定 in "思诺思是安定吗"."""
+    before = (other for other in query.held if other.kind == mention.kind and other.documents != mention.documents)
+    return any(query.folded[other.end : mention.start] in ("是", "就是", "也是", "算", "属于") for other in before)
+
+
 def _patient_of(release: Release, query: Query, mentions: Sequence[Mention]) -> tuple[Patient, tuple[Population, ...]]:
     """What a question tells of the patient, and the patient groups it speaks of."""
     folded = query.folded
-    spans = release.guide.populations_in(mask(folded, [(m.start, m.end) for m in query.mentions]))
+    spans = release.guide.populations_in(mask(folded, [(m.start, m.end) for m in query.mentions if m.kind == "drug"]))
     denied = tuple(dict.fromkeys(group for group, start, _ in spans if _DENIED.search(folded[:start])))
     groups = tuple(dict.fromkeys(group for group, _, _ in spans if group not in denied))
     taking = [_subject(query, m) for m in mentions if m.kind == "drug" and _TAKEN.search(folded[: m.start])]
     told = [_subject(query, m) for m in mentions if m.kind == "disease" and _is_told(folded, m)]
-    patient = Patient(
-        person_in(folded),
-        groups,
-        denied,
-        patient_age(query.folded),
-        patient_clearance(folded),
-        patient_weight(folded),
-        unique_subjects(told),
-        unique_subjects(taking),
-        allergies_in(folded),
+    patient = mother_of(
+        Patient(
+            person_in(folded),
+            groups,
+            denied,
+            patient_age(query.folded),
+            patient_clearance(folded),
+            patient_weight(folded),
+            unique_subjects(told),
+            unique_subjects(taking),
+            allergies_in(folded),
+        )
     )
-    return patient, groups
+    return patient, patient.groups
 
 
 def _is_told(folded: str, mention: Mention) -> bool:

@@ -79,9 +79,11 @@ def _of_other(release: Release, subject: Subject, other: Subject) -> list[Unit]:
     named = [unit for unit in sentences if _speaks_of(release, fold(unit.text), other)]
     if named:
         return named
+    cautions = release.guide.titles("注意事项")  # they speak of classes for other reasons: 对大环内酯类耐药率高
     groups = class_names(release, documents_of(release, other))
     groups += [stem[1] + "类" for name in groups if (stem := _CLASS_STEM.match(name))]
-    return [unit for unit in sentences if any(name in fold(unit.text) for name in groups)]
+    named = [unit for unit in sentences if any(name in fold(unit.text) for name in groups)]
+    return [unit for unit in named if fold(unit.section.title) not in cautions and not _ALLERGIC.search(fold(unit.text))]
 
 
 def _speaks_of(release: Release, folded: str, other: Subject) -> bool:

@@ -21,7 +21,7 @@ _CLASS = 4
 _LONGEST_HEARD = 8
 # What may follow or precede a name without being part of a longer one.
 _JOINTS = "和与跟及或同、,;"
-_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂"
+_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂滴涂喷含打"
 
 
 class Rank(IntEnum):
@@ -75,8 +75,8 @@ class NameIndex:
         self._holders = self._collect()
         self._surfaces = sorted(self._holders)
         self._finder = AhoCorasick(self._surfaces, matchkind=MatchKind.LeftmostLongest)
-        self._apart = {*words.edges, *_JOINTS, *_VERBS}
-        self._light = sorted((w for w in words.question if len(w) > 1), key=len, reverse=True)
+        self._apart = {*words.edges, *_JOINTS, *_VERBS, *(word for word in words.question if len(word) == 1)}
+        self._light = sorted((w for w in (*words.question, *words.beside) if len(w) > 1), key=len, reverse=True)
         self._forms = sorted((fold(form) for form in words.forms), key=len, reverse=True)
 
     def title(self, position: int) -> str:

@@ -48,6 +48,7 @@ class Words:
 
     question: tuple[str, ...]
     edges: tuple[str, ...]
+    beside: tuple[str, ...]
     forms: tuple[str, ...]
     salts: tuple[str, ...]
     modifiers: tuple[str, ...]
