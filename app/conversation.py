@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.patient import NOBODY, Patient
-from app.question import LONGEST_QUESTION, Question, Turn, check_text, content_runs, headings_of, kinds_of, resolve
+from app.question import LONGEST_QUESTION, NAMELESS, Question, Turn, check_text, content_runs, headings_of, kinds_of, resolve, says
 from app.safety import REFUSAL
 from app.selection import INTERACTION
 from app.subject import Subject, documents_of, spellings, unique_subjects
@@ -18,6 +18,8 @@ _DOSE = "用法用量"
 _PRONOUN = re.compile(
     r"它|[这那该此](?:个|种|款|类)?(?:药|病)|(?:这|那|该|此)(?:个|种|款)(?!月|星期|情况|时候|剂量|年|人)|上述|上面|前面|刚才|前者|后者|给这|[吃用]这(?!些|样)|他俩?|她俩?"
 )
+_MOVED = re.compile(r"(?:降|掉|升|涨|变|复查)[^,。;\d]{0,3}(?:到|成|为|是|只有)(\d+(?:\.\d+)?)")
+_NOT_HAD = re.compile("没有?|无|不是")
 _LEAVING = re.compile(r"换个(?:话题|问题)|另外?(?:请教|想问|问)|不问这|不说这|新问题|别的问题")
 _BACK = re.compile(r"刚才|前面|上面|说回|回到|说正事|继续|接着说|还是那|那个(?:药|病)")
 _FOLLOWING = re.compile(r"(?:呢|的话)[,?。!]|(?:呢|的话)$|^(?:那|如果|要是|万一|换成|改成|之后|然后|和|跟|与|同)")
@@ -34,13 +36,6 @@ _BOTH = re.compile(r"(?:这|那|它)?(?:两|俩)(?:个|种|样)?(?:药|都|一�
 _YES = re.compile(r"^(?:是的?|对的?|嗯+|好的?|没错|就是)[,。!]?(?:就是)?(?:这|它|那)?个?[。!]?$")
 _NUMBERED = {c: n for n, c in enumerate("一二三四五")} | {c: n for n, c in enumerate("12345")}
 _QUOTED = re.compile(r"没有(?:收录)?[“\"]([^”\"]+)[”\"]")
-# Runs made of nothing but such words name nothing: amounts and times ("一晚", "多大", "最多能连"), relatives, courtesy, plain verbs.
-_NAMELESS = re.compile(
-    r"(?:第?[\d一二两三四五六七八九十几半每多最]+(?:[个片粒次天日晚周月年袋包支颗克顿针大少高低长久快早岁]|毫克|mg|ml|小时)?|前|起|止"
-    r"|[我俺他她这那哪其]|男的?|女的?|患|老?[爸妈爹娘]|爸爸|妈妈|爷爷|奶奶|外婆|外公|姥姥|姥爷|老(?:爷子|太太|人家?|公|婆|头|大|二)|[外表堂]?[侄甥孙]?[女子]"
-    r"|姐姐?|妹妹?|哥哥?|弟弟?|孩子?|娃|宝宝|[表堂][姐妹哥弟]|大夫|老师|主任|同事|朋友|邻居"
-    r"|[吃用服喝喂打开给能会要可以就按照着换成连买来再的地得过到为是在和跟也还都说想问不行好对吧]|接着|继续|自己|碍事|要紧|正常|一样|肾功能|剂量|次数|量|数)+"
-)
 _KNOWN_SHARE = 0.3
 
 
@@ -74,19 +69,25 @@ class Conversation:
             return told
         rest = tuple(s for s in self.named if s not in question.subjects)
         together = tuple(s for s in question.beside if s in self.subjects)[:1] if INTERACTION in question.sections else ()
+        drugs = question.of_kind("drug")
+        stands = drugs if drugs and not question.asks_disease else question.subjects
         return replace(
             told,
-            subjects=unique_subjects((*together, *question.subjects)),
+            subjects=unique_subjects((*together, *stands)),
             named=(*rest, *question.subjects),
             sections=question.sections or (self.sections if question.subjects == self.subjects else ()),
             groups=question.groups,
             lost=None,
         )
 
-    def heard(self, answer: str) -> "Conversation":
-        """What is established once an answer was given; a question that it took for none about a drug or disease is forgotten."""
-        forgotten = REFUSAL in answer and "没有收录" not in answer
-        return replace(self, said=answer, lost=None if forgotten else self.lost)
+    def heard(self, release: Release, answer: str) -> "Conversation":
+        """What is established once an answer was given. It ends a question about something not held where it speaks of the subjects
+        after all, or took the question for none about a drug or disease.
+        """
+        named = {position for subject in self.subjects for position in subject.documents}
+        about_them = self.lost is not None and any(named & set(subject.documents) for subject in _offered(release, answer))
+        astray = REFUSAL in answer and "没有收录" not in answer
+        return replace(self, said=answer, lost=None if about_them or astray else self.lost)
 
 
 def read_question(release: Release, text: str, history: Sequence[Turn] = ()) -> Question:
@@ -96,7 +97,7 @@ def read_question(release: Release, text: str, history: Sequence[Turn] = ()) -> 
     for turn in history:
         content = turn.content[:LONGEST_QUESTION]
         if turn.role != "user":
-            conversation = conversation.heard(content)
+            conversation = conversation.heard(release, content)
         elif any(c.isalnum() for c in content):
             conversation = conversation.after(_follow(release, content, conversation))
     return _follow(release, check_text(text), conversation)
@@ -108,6 +109,8 @@ def _follow(release: Release, text: str, conversation: Conversation) -> Question
         return replace(chosen, text=text)
     adding = _ADDING.search(question.query.folded) is not None and _CORRECTING.search(question.query.folded) is None
     patient = conversation.patient.joined(question.own, adding)
+    if (moved := _MOVED.search(question.query.folded)) and patient.clearance is not None and question.own == NOBODY:
+        patient = replace(patient, clearance=float(moved[1]))
     question = replace(question, patient=patient)
     if question.other is not None:
         return question
@@ -191,9 +194,9 @@ def _carried_sections(question: Question, conversation: Conversation) -> tuple[s
     if _MAY_TAKE.search(folded) and not _CORRECTING.search(folded):
         return ()
     if question.own.is_told and not _CORRECTING.search(folded):
-        return (_DOSE,) if _DOSE in conversation.sections else ()
-    says = [run for run in content_runs(question.query.residue) if not _NAMELESS.fullmatch(run)]
-    return conversation.sections if not says or _CORRECTING.search(folded) or _FOLLOWING.search(folded) else ()
+        return (_DOSE,) if _DOSE in conversation.sections or question.own.clearance is not None else ()
+    own = says(question.query)
+    return conversation.sections if not own or _CORRECTING.search(folded) or _FOLLOWING.search(folded) else ()
 
 
 def _with_subjects(release: Release, question: Question, conversation: Conversation) -> Question:
@@ -214,8 +217,8 @@ def _with_subjects(release: Release, question: Question, conversation: Conversat
         return replace(question, sections=question.sections or conversation.sections, beside=others)
     carries = _points_back(folded) or _SAME.search(folded) or _CORRECTING.search(folded)
     fits = not conversation.sections or kinds <= kinds_of(release, conversation.sections)
-    says = [run for run in content_runs(question.query.residue) if not _NAMELESS.fullmatch(run)]
-    if question.sections or not carries or not fits or question.own.is_told or (says and not _CORRECTING.search(folded)):
+    own = says(question.query)
+    if question.sections or not carries or not fits or ((own or question.own.is_told) and not _CORRECTING.search(folded)):
         return question
     return replace(question, sections=conversation.sections, groups=question.groups or conversation.groups)
 
@@ -227,7 +230,7 @@ def _is_about_patient(release: Release, question: Question) -> bool:
         return False
     if re.search(r"换个|另外|不问|回到|说回|还是", folded):
         return False
-    telling = bool(question.own.diseases) or _FOLLOWING.search(folded) is not None
+    telling = question.own.is_told or _FOLLOWING.search(folded) is not None
     return _MAY_TAKE.search(folded) is not None or _PRONOUN.search(folded) is not None or (telling and not question.sections)
 
 
@@ -283,14 +286,14 @@ def _stays(release: Release, question: Question, subjects: Sequence[Subject]) ->
     texts += [name for subject in subjects for name in spellings(release, subject)]
     held = {term for text in texts for term in terms(text)}
     ends = release.guide.words.disease_ends
-    pronoun = _PRONOUN.search(question.query.folded) or _BACK.search(question.query.folded)
+    pronoun = _PRONOUN.search(question.query.folded) or _BACK.search(question.query.folded) or _CORRECTING.search(question.query.folded)
     if pronoun and INTERACTION in question.sections:
         return True
-    for run in content_runs(question.query.residue):
-        if _NAMELESS.fullmatch(run) or any(run in text for text in texts):
+    for run in says(question.query):
+        if any(run in text for text in texts) or _NOT_HAD.match(run):
             continue
-        names = run.endswith(ends) or release.names.is_chemical(run)
         wanted = terms(run)
+        names = run.endswith(ends) or any(release.names.is_chemical(term) and term not in held for term in wanted)
         if names or (not pronoun and sum(term in held for term in wanted) < _KNOWN_SHARE * len(wanted)):
             return False
     return True
@@ -301,7 +304,7 @@ def _names_unheld(question: Question) -> str:
     if question.subjects or question.other:
         return ""
     if question.unknown:
-        return "" if _NAMELESS.fullmatch(question.unknown) else question.unknown
+        return "" if NAMELESS.fullmatch(question.unknown) else question.unknown
     return "" if question.sections or question.own.is_told else _bare_name(question.query)
 
 

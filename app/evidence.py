@@ -8,7 +8,7 @@ from app.disagreement import disagreement
 from app.finding import Clarification, Evidence, Finding, Refusal
 from app.patient import is_for_patient
 from app.prescribing import DOSE, described, patient_told, prescribed
-from app.question import Question, content_terms, kinds_of
+from app.question import Question, kinds_of, says
 from app.selection import INTERACTION, covering, for_populations, in_sections, mentioning, overview, unique, warnings
 from app.subject import Subject, documents_of, spellings
 from app.surfacing import together, touching
@@ -128,11 +128,12 @@ def _unasked(
         return [unit for unit in spoken if is_for_patient(unit.text, question.patient)]
     if names:
         return mentioning(release, documents, names)
-    if content_terms(question.query) and (found := covering(release, documents, question.query.residue)):
+    own = says(question.query)
+    if own and (found := covering(release, documents, own)):
         return found
-    if touched and (not content_terms(question.query) or _MAY_TAKE.search(question.query.folded)):
+    if touched and (not own or _MAY_TAKE.search(question.query.folded)):
         return touched
-    return [] if content_terms(question.query) else overview(release, documents)
+    return [] if own else overview(release, documents)
 
 
 def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:

@@ -23,7 +23,15 @@ _TAKEN = re.compile(
     r"(?:在|正|一直|长期|平时|平常|每天|天天|还|已经?|本来|目前|最近)[^,。;?!]{0,3}(?:吃|服用?|用|打|含|喷|喝)(?:着|了)?(?:的是?)?$"
     r"|(?:吃|服|用|含|打)着$|我这个?$"
 )
-_TELLING = re.compile(r"(?:我|他|她|患者|病人|老人|孩子|得了?|患|有|合并|查出|确诊)[^,。;?!]{0,6}$")
+_TELLING = re.compile(r"(?:我|他|她|患者|病人|老人|孩子|得了?|患|是|有|老[大二三]|爸|妈|爹|娘|爷|奶|婆|公|合并|查出|确诊)[^,。;?!]{0,6}$")
+
+# A run made of nothing but such words asks nothing: amounts and times ("一晚", "最多能连"), relatives, courtesy, plain verbs.
+NAMELESS = re.compile(
+    r"(?:第?[\d一二两三四五六七八九十几半每多最]+(?:[个片粒次天日晚周月年袋包支颗克顿针大少高低长久快早岁]|毫克|mg|ml|小时)?|前|起|止"
+    r"|[我俺他她它这那哪其]|男的?|女的?|患|老?[爸妈爹娘]|爸爸|妈妈|爷爷|奶奶|外婆|外公|姥姥|姥爷|老(?:爷子|太太|人家?|公|婆|头|大|二)|[外表堂]?[侄甥孙]?[女子]"
+    r"|姐姐?|妹妹?|哥哥?|弟弟?|孩子?|娃|宝宝|[表堂][姐妹哥弟]|大夫|老师|主任|同事|朋友|邻居"
+    r"|[吃用服喝喂打开给能会要可以就按照着换成连买来了也只才再的地得过到为是在和跟也还都说想问不行好对吧]|接着|继续|更正|说错|写错|看错|等等|忘说|忘了?|对了|回到|刚才|前面|上面|以后|之后|现在|只有|[掉降升涨变]到|[哦嗯啊]|自己|碍事|要紧|正常|一样|肾功能|剂量|次数|量|数)+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Question:
     `subjects` are what it asks about (named, or taken from the conversation); `beside` are drugs that they must be checked against;
     `other` is a name found only inside a longer one that is not held; `unknown` is what it seems to be about where nothing of it is
     held. `own` is what the question itself tells of the patient, `patient` that and what was told before it. `groups` are the patient
-    groups asked about, `asked_groups` those of them that stand beside what is asked.
+    groups asked about, `asked_groups` those of them that stand beside what is asked. `asks_disease`: only diseases have what it asks for.
     """
 
     text: str
@@ -55,6 +63,7 @@ class Question:
     groups: tuple[Population, ...] = ()
     asked_groups: tuple[Population, ...] = ()
     beside: tuple[Subject, ...] = ()
+    asks_disease: bool = False
 
     def of_kind(self, kind: str) -> tuple[Subject, ...]:
         """Subjects that are drugs, or diseases."""
@@ -92,7 +101,20 @@ def resolve(release: Release, text: str) -> Question:
     other = next(others, None) or _joined(query, sections)
     unknown = "" if other else _unknown(release, query, subjects, sections)
     beside_cue = tuple(group for group in groups if group in query.asked_populations)
-    return Question(text, query, asked, sections, other, unknown, own, own, groups, beside_cue, own.without(asked).taking)
+    return Question(
+        text,
+        query,
+        asked,
+        sections,
+        other,
+        unknown,
+        own,
+        own,
+        groups,
+        beside_cue,
+        own.without(asked).taking,
+        bool(sections) and "drug" not in kinds_of(release, sections),
+    )
 
 
 def _subject(query: Query, mention: Mention) -> Subject:
@@ -163,6 +185,11 @@ def _unknown(release: Release, query: Query, subjects: Sequence[Subject], sectio
 def content_runs(runs: Sequence[str]) -> list[str]:
     """Runs that say something: a lone Chinese character does not."""
     return [run for run in runs if len(run) > 1]
+
+
+def says(query: Query) -> list[str]:
+    """What a question says beyond names, cues and words that name nothing."""
+    return [run for run in content_runs(query.residue) if not NAMELESS.fullmatch(run)]
 
 
 def kinds_of(release: Release, sections: Iterable[str]) -> set[str]:
