@@ -11,7 +11,8 @@ from app.conversation import read_question
 from app.evidence import gather
 from app.finding import Clarification, Evidence
 from app.generators import GENERATORS, Generator, QuotingGenerator
-from app.question import Turn
+from app.lookalike import confusion_notices
+from app.question import Question, Turn
 from app.safety import DISCLAIMER, EMERGENCY, REFUSAL, is_emergency, review_notices
 from indexer.documents import Document
 from indexer.release import Release
@@ -72,6 +73,7 @@ def ask(release: Release, question: str, history: Sequence[Turn] = (), generator
         notices += finding.notices
         if sentences:
             status = "answered"
+            notices += _confusions(release, resolved)
             notices += review_notices(citation.unit for citation in citations)
         else:
             notices.append(f"{REFUSAL}找到的内容没有通过核对。")
@@ -85,6 +87,12 @@ def ask(release: Release, question: str, history: Sequence[Turn] = (), generator
     spent = (time.perf_counter() - started) * 1000
     shown = tuple(dict.fromkeys(notices))
     return Answer(resolved.text, status, sentences, citations, shown, candidates, release.id, generator.name, round(spent, 2))
+
+
+def _confusions(release: Release, question: Question) -> list[str]:
+    """What the drugs that the question itself names are not to be mistaken for."""
+    named = {mention.documents for mention in question.query.held}
+    return confusion_notices(release, [drug.documents for drug in question.of_kind("drug") if drug.documents in named])
 
 
 def _checked(

@@ -35,6 +35,7 @@ _ORDINAL = re.compile(r"第([一二三四五1-5])(?:个|种)|前(?:一|面|边)(
 _BOTH = re.compile(r"(?:这|那|它)?(?:两|俩)(?:个|种|样)?(?:药|都|一起|同时|能)|这两[个种]|它们|二者|两者")
 _YES = re.compile(r"^(?:是的?|对的?|嗯+|好的?|没错|就是)[,。!]?(?:就是)?(?:这|它|那)?个?[。!]?$")
 _NUMBERED = {c: n for n, c in enumerate("一二三四五")} | {c: n for n, c in enumerate("12345")}
+_BRACKETED = re.compile(r"\([^()]*\)")
 _QUOTED = re.compile(r"没有(?:收录)?[“\"]([^”\"]+)[”\"]")
 _KNOWN_SHARE = 0.3
 
@@ -150,7 +151,7 @@ def _chosen(release: Release, question: Question, conversation: Conversation) ->
 
 def _offered(release: Release, said: str) -> tuple[Subject, ...]:
     """The drugs and diseases that an answer names, in its order."""
-    folded = fold(said)
+    folded = _BRACKETED.sub("", fold(said))
     found = [mention for mention in release.names.mentions(folded) if not mention.is_other]
     return unique_subjects([Subject(m.surface, m.kind, m.documents, m.form) for m in found])
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app.citations import Unit
 from app.disagreement import disagreement
 from app.finding import Clarification, Evidence, Finding, Refusal
+from app.lookalike import other_meanings
 from app.patient import is_for_patient
 from app.prescribing import DOSE, described, patient_told, prescribed
 from app.question import Question, kinds_of, says
@@ -26,7 +28,16 @@ _NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|
 
 
 def gather(release: Release, question: Question) -> Finding:
-    """Find what answers a question. The order of the cases is the order of harm: first what must not be mistaken for another."""
+    """Find what answers a question; where a name is asked back about, every listed look-alike that it could be is offered."""
+    finding = _find(release, question)
+    if isinstance(finding, Clarification) and finding.name:
+        others = other_meanings(release, finding.name, finding.candidates)
+        return replace(finding, candidates=tuple(dict.fromkeys((*finding.candidates, *others))))
+    return finding
+
+
+def _find(release: Release, question: Question) -> Finding:
+    """The order of the cases is the order of harm: first what must not be mistaken for another."""
     if reason := _not_for_us(release, question):
         return Refusal(reason)
     if question.other is not None:

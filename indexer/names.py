@@ -141,6 +141,19 @@ class NameIndex:
     def _beginnings(self) -> Counter[str]:
         return Counter(fold(document.title)[:2] for document in self._by_position.values() if document.kind == "drug")
 
+    def one_edit_apart(self, position: int) -> list[int]:
+        """Drugs whose names, without dosage form and salt, are one edit from this one's: 阿昔洛韦 and 伐昔洛韦. Nearest spelling first."""
+        own = self._drug_stems.get(position, "")
+        if len(own) < _FEWEST_STEM_CHARACTERS:
+            return []
+        matches = process.extract(own, self._drug_stems, scorer=Levenshtein.distance, score_cutoff=1, limit=None)
+        return [other for stem, distance, other in matches if distance == 1 and len(stem) >= _FEWEST_STEM_CHARACTERS]
+
+    @cached_property
+    def _drug_stems(self) -> dict[int, str]:
+        drugs = (document for document in self._by_position.values() if document.kind == "drug")
+        return {document.position: _stem(fold(document.title).partition("(")[0].strip(), self._words) for document in drugs}
+
     def heard(self, run: str, kinds: Collection[str]) -> tuple[str, list[int]]:
         """A stretch of a run that sounds like a held name and shares half of its characters, longest first, and whose it may be."""
         told = sound(run)

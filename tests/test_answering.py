@@ -30,7 +30,7 @@ def test_an_indication_question_gets_the_indications_whole_and_nothing_else(samp
     assert texts(answer) == ["中耳炎。", "下呼吸道感染，包括肺炎。", "尿路感染。"]
     assert [sentence.citations for sentence in answer.sentences] == [(1,), (2,), (3,)]
     assert {c.unit.section.title for c in answer.citations} == {"适应症"}
-    assert answer.notices == (DISCLAIMER,)
+    assert answer.notices == ("勿与“头孢克肟胶囊”混淆。", DISCLAIMER)
     assert (answer.release, answer.generator) == (sample.id, "quoting")
 
 
