@@ -111,7 +111,7 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     elif focus:
         found = mentioning(release, documents, [name for names in focus for name in names])
     elif content_terms(question.query):
-        found = covering(release, documents, question.query.residue)
+        found = covering(release, documents, question.query)
     else:
         found = overview(release, documents)
     if not found:

@@ -39,7 +39,7 @@ from indexer.release import (
     write_manifest,
     writing,
 )
-from indexer.sections import SHIPPED, load_guide
+from indexer.sections import SHIPPED, guide_text, load_guide
 from indexer.vector_index import VectorIndex, write_vector_index
 
 _BUILDING = "building"
@@ -94,16 +94,16 @@ def build_release(
     started = time.perf_counter()
     embedder, settings, progress = embedder or shipped_embedder(), settings or PassageSettings(), progress or _no_progress
     documents = read_documents(knowledge)
-    guide_text = guide_file.read_text("utf-8")
-    load_guide(guide_text, str(guide_file))
-    digest = _content_digest(documents, guide_text, embedder, settings)
+    guide = guide_text(guide_file)
+    load_guide(guide, str(guide_file))
+    digest = _content_digest(documents, guide, embedder, settings)
     with write_lock(index):
         before, parent = _published(index, embedder, settings, fresh)
         if parent and parent.manifest.content_digest == digest:
             return _report(parent.manifest, started, unchanged=True)
         try:
             with writing(index):
-                manifest = _build_beside(index, documents, guide_text, before, parent, embedder, settings, digest, progress)
+                manifest = _build_beside(index, documents, guide, before, parent, embedder, settings, digest, progress)
         finally:
             shutil.rmtree(index / _BUILDING, ignore_errors=True)
         switch_to(index, manifest.id)
@@ -143,7 +143,7 @@ def _published(index: Path, embedder: Embedder, settings: PassageSettings, fresh
 def _build_beside(
     index: Path,
     documents: Sequence[Document],
-    guide_text: str,
+    guide: str,
     before: Manifest | None,
     parent: _Parent | None,
     embedder: Embedder,
@@ -159,7 +159,7 @@ def _build_beside(
     beside.mkdir(parents=True)
     cut = [list(passages_of(document, settings)) for document in documents]
     write_documents(beside / DOCUMENTS, zip(documents, cut, strict=True))
-    (beside / SECTIONS).write_text(guide_text, "utf-8")
+    (beside / SECTIONS).write_text(guide, "utf-8")
     vectors = _embed(documents, cut, parent, embedder, progress)
     write_vector_index(beside / VECTORS, vectors)
     write_keyword_index(beside / KEYWORDS, _indexed(documents, cut))
@@ -250,9 +250,9 @@ def _indexed(documents: Sequence[Document], cut: Sequence[Sequence[Passage]]) ->
             at += 1
 
 
-def _content_digest(documents: Sequence[Document], guide_text: str, embedder: Embedder, settings: PassageSettings) -> str:
+def _content_digest(documents: Sequence[Document], guide: str, embedder: Embedder, settings: PassageSettings) -> str:
     """One digest of everything that decides what a release holds."""
-    whole = hashlib.sha256(f"{FORMAT} {embedder.digest} {settings.characters} {hashlib.sha256(guide_text.encode()).hexdigest()}".encode())
+    whole = hashlib.sha256(f"{FORMAT} {embedder.digest} {settings.characters} {hashlib.sha256(guide.encode()).hexdigest()}".encode())
     for document in documents:
         whole.update(document.digest.encode())
     return whole.hexdigest()

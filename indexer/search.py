@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.documents import Document
+from indexer.lay_terms import Said
 from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.terms import fold, missing_terms, terms
@@ -94,6 +95,44 @@ def coverage(release: Release, runs: Sequence[str], text: str) -> float:
         missing = missing_terms(wanted, held) if len(wanted) >= _LONG_RUN else [term for term in wanted if term not in held]
         missed += sum(rarity(release, term) for term in missing)
     return found / (found + missed) if found else 0.0
+
+
+def share_said(release: Release, query: Query, text: str) -> float:
+    """As `coverage`, for what a question says beside names, its lay terms read in the words of texts.
+
+    Lay terms that overlap say one thing: the rarest counts, and it stands in the text where any of them does.
+    """
+    folded = fold(text)
+    held, total = _bigrams_held(release, query.unsaid, folded)
+    for parts in _overlapping(query.said_beside_names):
+        weight = max(_meaning_rarity(release, part) for part in parts)
+        total += weight
+        held += weight if any(part.stands_in(folded) for part in parts) else 0.0
+    return held / total if total else 0.0
+
+
+def _bigrams_held(release: Release, runs: Sequence[str], folded: str) -> tuple[float, float]:
+    there = set(terms(folded))
+    wanted = [term for run in runs for term in terms(run)]
+    weights = [(rarity(release, term), term in there) for term in wanted]
+    return sum(weight for weight, found in weights if found), sum(weight for weight, _ in weights)
+
+
+def _overlapping(said: Sequence[Said]) -> list[list[Said]]:
+    groups: list[list[Said]] = []
+    reach = -1
+    for part in said:
+        if part.start < reach:
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+        reach = max(reach, part.end)
+    return groups
+
+
+def _meaning_rarity(release: Release, said: Said) -> float:
+    """How rare a meaning is: as its commonest wording, which is as rare as the rarest of its terms."""
+    return min(max((rarity(release, term) for term in terms(text)), default=0.0) for text in said.texts)
 
 
 def rarity(release: Release, term: str) -> float:
