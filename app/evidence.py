@@ -7,7 +7,9 @@ from app.citations import Unit
 from app.finding import Clarification, Evidence, Finding, Refusal
 from app.patient import MONTHS, is_for_age, patient_age, population_of_age
 from app.question import Question, Subject, content_terms, kinds_of
+from app.safety import declined
 from app.selection import (
+    DOSE,
     INTERACTION,
     class_names,
     covering,
@@ -18,7 +20,8 @@ from app.selection import (
     unique,
     warnings,
 )
-from app.unnamed import PURPOSE, free_question, unknown_subject
+from app.signs import other_disease
+from app.unnamed import PURPOSE, free_question, stranger_named, unknown_subject
 from indexer.documents import Document
 from indexer.names import Mention
 from indexer.release import Release
@@ -26,7 +29,6 @@ from indexer.sections import Population
 from indexer.terms import bare, fold, terms
 
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
-_DOSE = "用法用量"
 _AGE_GROUPS = {"儿童", "成人", "老年人"}
 _NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|用量|剂量|用药)|(给|喂)(狗|猫|犬|宠物)|兽用")
 
@@ -37,6 +39,8 @@ def gather(release: Release, question: Question) -> Finding:
         return Refusal(reason)
     if question.other is not None:
         return _longer_name(release, question.other)
+    if stranger := stranger_named(release, question):
+        return stranger
     drugs = question.of_kind("drug")
     if len(drugs) > 1 and _asks_together(question):
         return _together(release, drugs)
@@ -44,16 +48,18 @@ def gather(release: Release, question: Question) -> Finding:
         return unknown_subject(release, question)
     if not question.subjects:
         return Clarification("请说明要问的是哪个药品或疾病。") if question.sections else free_question(release, question)
+    if other := other_disease(release, question):
+        return other
     subjects = _asked_about(release, question)
     findings = [_about(release, question, subject) for subject in subjects]
-    together = _together(release, drugs) if len(drugs) > 1 and _DOSE in question.sections else None
+    together = _together(release, drugs) if len(drugs) > 1 and DOSE in question.sections else None
     return _merge([*findings, together] if isinstance(together, Evidence) else findings)
 
 
 def _not_for_us(release: Release, question: Question) -> str:
-    """Why a question gets no answer whatever is held: animals, and harming oneself."""
-    if any(re.search(pattern, question.query.folded) for pattern in release.guide.words.self_harm):
-        return "涉及伤害自己的问题不提供用药信息，请立即向身边的人和急救求助。"
+    """Why a question gets no answer whatever is held: animals, and what safety declines."""
+    if reason := declined(question.text, release.guide.words):
+        return reason
     return "只收录人用药的资料。" if _NOT_HUMAN.search(question.query.folded) else ""
 
 
@@ -99,7 +105,7 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     missing = _unmentioned(question, documents, focus, release.guide.words.disease_ends)
     if missing:
         return Refusal(f"“{subject.name}”的资料里没有提到“{missing}”。", tuple(positions))
-    if _DOSE in question.sections and subject.form and not any(subject.form in fold(f"{d.title} {d.text}") for d in documents):
+    if DOSE in question.sections and subject.form and not any(subject.form in fold(f"{d.title} {d.text}") for d in documents):
         return Refusal(f"“{subject.name}”的资料里没有“{subject.form}”这种剂型。", tuple(positions))
     if partners := _partners(question):
         found = [u for u in warnings(release, documents) if any(partner in fold(u.text) for partner in partners)]
@@ -114,11 +120,20 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
         found = covering(release, documents, question.query)
     else:
         found = overview(release, documents)
+    if not found and _may_be_reworded(release, question, subject):
+        found = covering(release, documents, question.query)
     if not found:
         return Refusal(_what_is_missing(question, subject, documents), tuple(positions))
     surfaced = _surfaced(release, question, documents, found) if question.sections else []
     notices = (*_disagreement(documents, found), *_absent(release, question, subject, documents), *_patient_told(release, question))
     return Evidence(tuple(found + surfaced), notices)
+
+
+def _may_be_reworded(release: Release, question: Question, subject: Subject) -> bool:
+    """Whether sentences may answer that stand in other sections than the one asked for, which the documents do not have."""
+    held_by_few = any(named.outside or not named.clinical for name in question.sections if (named := release.guide.named(name)))
+    of_patients = subject.kind == "drug" and bool(question.query.populations)
+    return bool(question.sections) and not (held_by_few or of_patients or DOSE in question.sections or _partners(question))
 
 
 def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:
@@ -166,7 +181,7 @@ def _unmentioned(question: Question, documents: Sequence[Document], focus: Seque
 def _sections(release: Release, question: Question, subject: Subject, documents: Sequence[Document], about: Sequence[str]) -> list[Unit]:
     """The sections asked for, whole; only what speaks of the patient or the purpose where one is named."""
     # A patient of three counts for a dose wherever the question speaks of it; for other sections only beside what is asked.
-    dose = _DOSE in question.sections
+    dose = DOSE in question.sections
     populations = _populations(release, question) if dose else list(question.query.asked_populations)
     if populations and subject.kind == "drug" and not _own_population(populations, documents):
         found = for_populations(release, documents, populations, question.sections)
@@ -194,7 +209,7 @@ def _patient_told(release: Release, question: Question) -> list[str]:
     """That a dose was chosen for a patient told earlier in the conversation."""
     groups = "、".join(population.name for population in _populations(release, question))
     told = bool(question.told) or (question.age is not None and patient_age(question.text) is None)
-    return [f"按前面提到的患者（{groups}）选取；如不是，请说明患者情况。"] if told and groups and _DOSE in question.sections else []
+    return [f"按前面提到的患者（{groups}）选取；如不是，请说明患者情况。"] if told and groups and DOSE in question.sections else []
 
 
 def _of_form(release: Release, subject: Subject, found: list[Unit]) -> list[Unit]:

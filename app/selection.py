@@ -18,7 +18,7 @@ FITTING = 0.2
 _COSINE_SHARE = 0.5
 _NEAR_BEST = 0.8
 MOST_SENTENCES = 6
-INTERACTION = "药物相互作用"
+INTERACTION, DOSE = "药物相互作用", "用法用量"
 # Where a drug's texts speak of whom it must not be given to, or how else.
 _AVOIDING = ("禁忌", "注意事项", INTERACTION, "特殊人群", "用法用量")
 

@@ -9,7 +9,6 @@ from ahocorasick_rs import AhoCorasick, MatchKind
 
 from indexer.terms import fold
 
-
 # "不发烧" says that there is no fever.
 _DENIED = re.compile(r"(?:没有?|无|不|未|否认|no |without )(?:怎么|见|出现|感觉|any )?$")
 

@@ -69,20 +69,21 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
     folded = fold(question)
     mentions = names.mentions(folded)
     masked = _mask(folded, [(m.start, m.end) for m in mentions])
-    kinds = {m.kind for m in mentions} or {"drug", "disease", "text"}
+    strangers = guide.elsewhere.find(masked)
+    kinds = {named.kind for named in (*mentions, *strangers)} or {"drug", "disease", "text"}
     cues = guide.cues(masked, kinds, headings)
     if not cues and kinds == {"disease"}:  # a disease held beside a drug that may not be
         cues = guide.cues(masked, {"drug"})
     cues = _without_company(cues or guide.cues_by_sound(masked, kinds), _clauses(masked), guide)
-    populations = guide.populations_in(masked)
+    populations = guide.populations_in(masked) + _patients(mentions, guide)
     spans = [(m.start, m.end) for m in mentions] + [(c.start, c.end) for c in cues] + [(s, e) for _, s, e in populations]
     rest = _mask(folded, spans)
     anchors = [cue.start for cue in cues] or [mention.start for mention in mentions]
     clauses = _clauses(rest)
     pointed = [clause for clause in clauses if any(clause[0] <= at < clause[1] for at in anchors)] or clauses
-    mentions = [found for mention in mentions if (found := _whole_word(mention, folded, rest, names)) is not None]
     said = guide.lay.read(folded)
     unsaid = _mask(rest, [(part.start, part.end) for part in said])
+    mentions = [found for mention in mentions if (found := _whole_word(mention, folded, rest, unsaid, names)) is not None]
     return Query(
         folded,
         tuple(mentions),
@@ -94,7 +95,7 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
         tuple(clauses),
         said,
         tuple(run for start, end in clauses for run in _runs(unsaid[start:end], guide)),
-        guide.elsewhere.find(masked),
+        strangers,
     )
 
 
@@ -105,7 +106,16 @@ def _without_company(cues: Sequence[Cue], clauses: Sequence[tuple[int, int]], gu
     return [c for c in cues if c.name in outside or not any(start <= c.start < end for start, end in taken)]
 
 
-def _whole_word(mention: Mention, folded: str, rest: str, names: NameIndex) -> Mention | None:
+def _patients(mentions: Sequence[Mention], guide: SectionGuide) -> list[tuple[Population, int, int]]:
+    """Diseases beside a drug that make a patient group of their own: 肝硬化, 尿毒症."""
+    if not any(mention.kind == "drug" for mention in mentions):
+        return []
+    diseases = [mention for mention in mentions if mention.kind == "disease" and not mention.is_other]
+    found = [(m, group) for m in diseases for group in guide.populations_in(m.surface)]
+    return [(population, m.start, m.end) for m, (population, start, end) in found if (start, end) == (0, len(m.surface))]
+
+
+def _whole_word(mention: Mention, folded: str, rest: str, unsaid: str, names: NameIndex) -> Mention | None:
     """The mention as the question's own words bound it.
 
     What touches a drug's name and is no question word, cue, patient group or other name makes a longer name of it, which is not
@@ -116,8 +126,10 @@ def _whole_word(mention: Mention, folded: str, rest: str, names: NameIndex) -> M
         return mention
     before = names.touching(_HAN_END.findall(rest[: mention.start]), at_end=True)
     after = names.touching(_HAN_START.findall(rest[mention.end :]), at_end=False) if mention.kind == "drug" else ""
-    if len(mention.surface) == _SHORTEST_NAME and mention.end - mention.start == _SHORTEST_NAME and (before or after):
-        return None
+    if len(mention.surface) == _SHORTEST_NAME and mention.end - mention.start == _SHORTEST_NAME:
+        said_after = names.touching(_HAN_START.findall(unsaid[mention.end :]), at_end=False) if after else ""
+        if before or said_after:
+            return None
     if mention.kind == "disease":
         return replace(mention, whole=before + mention.surface) if before else mention
     if not mention.form:  # 加味 before 逍遥丸 makes another product, whatever it is made of

@@ -1,7 +1,8 @@
 """Find passages: names, keywords and vectors together."""
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ _KEYWORD_SHARE = 0.6
 _SECTION_BONUS = 1.0
 _CANDIDATES = 100
 _LONG_RUN = 5  # terms
+_SUMMED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def search(release: Release, question: str, limit: int = 10) -> list[Hit]:
 
 def find_passages(release: Release, query: Query, limit: int, documents: Sequence[int] = ()) -> list[Hit]:
     """As `search`, for a question already taken apart and, if any are given, these documents only."""
-    wanted = sorted(set(terms(query.folded)))
+    wanted = sorted(set(terms(query.folded)) | meant_terms(query.said_beside_names))
     said = query.residue or (query.folded,)
     vector = release.embedder.embed([query.folded])[0]
     candidates = _candidates(release, wanted, vector, documents)
@@ -79,6 +81,20 @@ def find_passages(release: Release, query: Query, limit: int, documents: Sequenc
         Hit(document, section, p.start, p.end, p.text, -score, cosine, coverage(release, said, f"{document.title} {section} {p.text}"))
         for score, _, document, p, section, cosine in scored[:limit]
     ]
+
+
+def diseases_nearest(release: Release, said: Sequence[Said], limit: int) -> list[Document]:
+    """Diseases whose passages say the most of what is meant, by the sum of their passages' BM25; ties in the order of the release."""
+    scores: dict[int, float] = defaultdict(float)
+    for passage, score in release.keywords.search(sorted(meant_terms(said)), _SUMMED, release.diseases) if release.diseases else ():
+        scores[release.store.passage(passage)[0]] += score
+    ranked = sorted(scores, key=lambda position: (-scores[position], position))
+    return [release.store.document(position) for position in ranked[:limit]]
+
+
+def meant_terms(said: Iterable[Said]) -> set[str]:
+    """Terms of the wordings of texts for what is said."""
+    return {term for part in said for text in part.texts for term in terms(text)}
 
 
 def coverage(release: Release, runs: Sequence[str], text: str) -> float:
@@ -104,8 +120,8 @@ def share_said(release: Release, query: Query, text: str) -> float:
     """
     folded = fold(text)
     held, total = _bigrams_held(release, query.unsaid, folded)
-    for parts in _overlapping(query.said_beside_names):
-        weight = max(_meaning_rarity(release, part) for part in parts)
+    for parts in overlapping(query.said_beside_names):
+        weight = max(meaning_rarity(release, part) for part in parts)
         total += weight
         held += weight if any(part.stands_in(folded) for part in parts) else 0.0
     return held / total if total else 0.0
@@ -118,7 +134,8 @@ def _bigrams_held(release: Release, runs: Sequence[str], folded: str) -> tuple[f
     return sum(weight for weight, found in weights if found), sum(weight for weight, _ in weights)
 
 
-def _overlapping(said: Sequence[Said]) -> list[list[Said]]:
+def overlapping(said: Sequence[Said]) -> list[list[Said]]:
+    """Lay terms by the stretches of the question that they share."""
     groups: list[list[Said]] = []
     reach = -1
     for part in said:
@@ -130,7 +147,7 @@ def _overlapping(said: Sequence[Said]) -> list[list[Said]]:
     return groups
 
 
-def _meaning_rarity(release: Release, said: Said) -> float:
+def meaning_rarity(release: Release, said: Said) -> float:
     """How rare a meaning is: as its commonest wording, which is as rare as the rarest of its terms."""
     return min(max((rarity(release, term) for term in terms(text)), default=0.0) for text in said.texts)
 
