@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from app.patient import NOBODY, Patient
 from app.question import LONGEST_QUESTION, NAMELESS, Question, Turn, check_text, content_runs, headings_of, kinds_of, resolve, says
 from app.safety import REFUSAL
-from app.selection import INTERACTION
+from app.selection import DOSE, INTERACTION
 from app.subject import Subject, documents_of, spellings, unique_subjects
 from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.sections import Population
 from indexer.terms import fold, terms
 
-_DOSE = "用法用量"
 _PRONOUN = re.compile(
     r"它|[这那该此](?:个|种|款|类)?(?:药|病)|(?:这|那|该|此)(?:个|种|款)(?!月|星期|情况|时候|剂量|年|人)|上述|上面|前面|刚才|前者|后者|给这|[吃用]这(?!些|样)|他俩?|她俩?"
 )
@@ -195,7 +194,7 @@ def _carried_sections(question: Question, conversation: Conversation) -> tuple[s
     if _MAY_TAKE.search(folded) and not _CORRECTING.search(folded):
         return ()
     if question.own.is_told and not _CORRECTING.search(folded):
-        return (_DOSE,) if _DOSE in conversation.sections or question.own.clearance is not None else ()
+        return (DOSE,) if DOSE in conversation.sections or question.own.clearance is not None else ()
     own = says(question.query)
     return conversation.sections if not own or _CORRECTING.search(folded) or _FOLLOWING.search(folded) else ()
 

@@ -9,12 +9,14 @@ from app.disagreement import disagreement
 from app.finding import Clarification, Evidence, Finding, Refusal
 from app.lookalike import other_meanings
 from app.patient import is_for_patient
-from app.prescribing import DOSE, described, patient_told, prescribed
+from app.prescribing import described, patient_told, prescribed
 from app.question import Question, kinds_of, says
-from app.selection import INTERACTION, covering, for_populations, in_sections, mentioning, overview, unique, warnings
+from app.safety import declined
+from app.selection import DOSE, INTERACTION, covering, for_populations, in_sections, mentioning, overview, unique, warnings
+from app.signs import other_disease
 from app.subject import Subject, documents_of, spellings
 from app.surfacing import together, touching
-from app.unnamed import PURPOSE, free_question, unknown_subject
+from app.unnamed import PURPOSE, free_question, stranger_named, unknown_subject
 from indexer.documents import Document
 from indexer.names import Mention
 from indexer.release import Release
@@ -38,10 +40,8 @@ def gather(release: Release, question: Question) -> Finding:
 
 def _find(release: Release, question: Question) -> Finding:
     """The order of the cases is the order of harm: first what must not be mistaken for another."""
-    if reason := _not_for_us(release, question):
-        return Refusal(reason)
-    if question.other is not None:
-        return _longer_name(release, question.other)
+    if finding := _not_asked_of_texts(release, question):
+        return finding
     drugs = question.of_kind("drug")
     if (len(drugs) > 1 or (drugs and question.beside)) and _asks_together(question):
         return _together(release, question, drugs)
@@ -49,16 +49,25 @@ def _find(release: Release, question: Question) -> Finding:
         return unknown_subject(release, question)
     if not question.subjects:
         return Clarification("请说明要问的是哪个药品或疾病。") if question.sections else free_question(release, question)
+    if other := other_disease(release, question):
+        return other
     findings = [_about(release, question, subject) for subject in _asked_about(release, question)]
     answered = any(isinstance(finding, Evidence) for finding in findings)
     pairs = together(release, drugs, question.beside) if answered and len(drugs) > 1 else []
     return _merge([*findings, Evidence(tuple(pairs))] if pairs else findings)
 
 
+def _not_asked_of_texts(release: Release, question: Question) -> Finding | None:
+    """What becomes of a question that texts must not answer: not for this program, or of a name that is not held."""
+    if reason := _not_for_us(release, question):
+        return Refusal(reason)
+    return _longer_name(release, question.other) if question.other is not None else stranger_named(release, question)
+
+
 def _not_for_us(release: Release, question: Question) -> str:
-    """Why a question gets no answer whatever is held: animals, and harming oneself."""
-    if any(re.search(pattern, question.query.folded) for pattern in release.guide.words.self_harm):
-        return "涉及伤害自己的问题不提供用药信息，请立即向身边的人和急救求助。"
+    """Why a question gets no answer whatever is held: animals, and what safety declines."""
+    if reason := declined(question.text, release.guide.words):
+        return reason
     return "只收录人用药的资料。" if _NOT_HUMAN.search(question.query.folded) else ""
 
 
@@ -112,6 +121,8 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     elsewhere = {document.id for document in documents_of(release, subject)} - {document.id for document in documents}
     touched = [unit for unit in touching(release, question, subject) if unit.document.id not in elsewhere]
     found = _answering(release, question, subject, documents, focus, touched)
+    if not found and _may_be_reworded(release, question, subject):
+        found = covering(release, documents, question.query)
     if not found:
         return Refusal(_what_is_missing(release, question, subject, documents), tuple(positions))
     notices = (*disagreement(documents, found), *_absent(release, question, subject, documents), *patient_told(release, question))
@@ -140,11 +151,18 @@ def _unasked(
     if names:
         return mentioning(release, documents, names)
     own = says(question.query)
-    if own and (found := covering(release, documents, own)):
+    if own and (found := covering(release, documents, question.query)):
         return found
     if touched and (not own or _MAY_TAKE.search(question.query.folded)):
         return touched
     return [] if own else overview(release, documents)
+
+
+def _may_be_reworded(release: Release, question: Question, subject: Subject) -> bool:
+    """Whether sentences may answer that stand in other sections than the one asked for, which the documents do not have."""
+    held_by_few = any(named.outside or not named.clinical for name in question.sections if (named := release.guide.named(name)))
+    of_patients = subject.kind == "drug" and bool(question.groups)
+    return bool(question.sections) and not (held_by_few or of_patients or DOSE in question.sections or _partners(question))
 
 
 def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from app.citations import Unit
 from app.patient import MONTHS, is_for_patient, population_of_age
 from app.question import Question
-from app.selection import for_populations, in_sections, mentioning, overview
+from app.selection import DOSE, for_populations, in_sections, mentioning, overview
 from app.subject import Subject
 from indexer.documents import Document
 from indexer.release import Release
 from indexer.sections import Population
 from indexer.terms import fold
 
-DOSE = "用法用量"
 _AGE_GROUPS = {"儿童", "成人", "老年人"}
 # mL/min below which texts speak of impaired kidneys (KDIGO's G2 begins at 90; labels bound at 80 or less).
 _IMPAIRED = 90.0

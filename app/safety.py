@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from app.citations import Unit
+from indexer.sections import Words
 from indexer.terms import fold
 
 REFUSAL = "知识库无法回答这个问题："
@@ -28,6 +29,17 @@ def is_emergency(question: str, patterns: Sequence[str]) -> bool:
         return False
     matches = (match for pattern in patterns for match in re.finditer(pattern, folded))
     return any(not _DENIED.search(folded, 0, match.start()) for match in matches)
+
+
+def declined(question: str, words: Words) -> str:
+    """Why a question gets no answer whatever is held, or "": harm to oneself, orders to the program, a view instead of a text."""
+    folded = fold(question)
+    reasons = (
+        (words.self_harm, "涉及伤害自己的问题不提供用药信息，请立即向身边的人和急救求助。"),
+        (words.instruction, "这里只按收录的资料回答，不执行其他指令；请只写要问的药品或疾病。"),
+        (words.opinion, "只引用资料，不提供个人看法、评价或代为决定；可以改问适应症、用法、禁忌等具体内容。"),
+    )
+    return next((reason for patterns, reason in reasons if any(re.search(pattern, folded) for pattern in patterns)), "")
 
 
 def review_notices(units: Iterable[Unit]) -> list[str]:

@@ -5,7 +5,9 @@ import re
 from app.citations import Unit
 from app.finding import Clarification, Evidence, Finding, Refusal
 from app.question import Question, content_terms, kinds_of
-from app.selection import MOST_SENTENCES, unique
+from app.selection import DOSE, MOST_SENTENCES, covering, mentioning, unique
+from app.signs import describes, diseases_showing
+from indexer.lay_terms import Stranger
 from indexer.release import Release
 from indexer.search import Hit, coverage, find_passages
 from indexer.sentences import sentence_spans
@@ -15,12 +17,8 @@ from indexer.terms import fold, terms
 # 0.62: the least at which no question about a topic that is not held was answered, while 90 % of complaints that labels list were;
 # measured by tests/benchmarks/answers.py, which prints the curve.
 COVERED = 0.62
-# The same for a description of signs that asks which disease it may be: people describe more, and otherwise, than texts list.
-# 0.25: one in four of the described signs of the golden dev questions finds its disease, none of 60 questions not medical is answered.
-COVERED_SIGNS = 0.25
-_FEWEST_SIGN_TERMS = 5
-_SIGNS_NOTICE = "以下按表现的相近程度列出，不是诊断。"
 _MOST_DOCUMENTS = 3
+_LOOKED_THROUGH = 30
 # Where a question for a section may look when it names a condition instead of a drug or disease that is held.
 _FITTING_SECTIONS = {"治疗药物": ("适应症",), "治疗方法": ("适应症",), "概述": ("临床表现",)}
 _NOT_FOR = re.compile(r"不用于|不适用|不能|不可|不宜|不推荐|禁用|忌用|慎用|避免|除外")
@@ -34,6 +32,8 @@ def unknown_subject(release: Release, question: Question) -> Finding:
     found = free_question(release, question)
     if isinstance(found, Evidence):
         return found
+    if sentences := _in_subjects(release, question):
+        return Evidence(tuple(sentences))
     purpose = PURPOSE.fullmatch(question.unknown)
     name = purpose[1] if purpose else question.unknown
     kinds = kinds_of(release, question.sections)
@@ -46,8 +46,60 @@ def unknown_subject(release: Release, question: Question) -> Finding:
     return Refusal(f"没有收录“{name}”。", tuple(release.names.related(name, kinds)), name)
 
 
+def _in_subjects(release: Release, question: Question) -> list[Unit]:
+    """What a named disease's texts say of the unknown thing, by the words of texts for it: CABG in those of 冠心病. Never a dose."""
+    if DOSE in question.sections or not question.subjects:
+        return []
+    at = question.query.folded.find(question.unknown)
+    meant = [said for said in question.query.said if at <= said.start < at + len(question.unknown)]
+    documents = [release.store.document(position) for subject in question.subjects for position in subject.documents]
+    return [u for u in covering(release, documents, question.query) if any(said.stands_in(fold(u.text)) for said in meant)]
+
+
+def stranger_named(release: Release, question: Question) -> Finding | None:
+    """What becomes of a question that holds a name which exists and is not held; None where it is only background."""
+    for stranger in question.query.strangers:
+        joined = next((m for m in question.query.of_kind("drug") if stranger.kind == "drug" and stranger.start == m.end), None)
+        if joined is not None:
+            whole = question.query.folded[joined.start : stranger.end]
+            return Refusal(f"没有收录“{whole}”。", joined.documents, whole)
+        if question.subjects:
+            finding = _beside_held(release, question, stranger)
+        else:
+            spoken_of = _in_plain_text(release, question, stranger.name)
+            near = tuple(release.names.related(stranger.name, {stranger.kind}))
+            finding = None if spoken_of else Refusal(f"没有收录“{stranger.name}”。", near, stranger.name)
+        if finding is not None:
+            return finding
+    return None
+
+
+def _beside_held(release: Release, question: Question, stranger: Stranger) -> Finding | None:
+    """A name that is not held beside a held subject: answered from what the subject's own texts say of it, a dose never."""
+    drugs = question.of_kind("drug")
+    if stranger.kind == "disease" and len(drugs) > 1:  # why somebody takes two drugs
+        return None
+    documents = [release.store.document(position) for subject in question.subjects for position in subject.documents]
+    near = tuple(position for subject in question.subjects for position in subject.documents)
+    spoken = mentioning(release, documents, [stranger.name])
+    if not spoken:
+        named = "、".join(subject.name for subject in question.subjects)
+        return Refusal(f"没有收录“{stranger.name}”，“{named}”的资料里也没有提到它。", near, stranger.name)
+    if stranger.kind == "disease" or drugs:
+        return None
+    return Refusal(f"没有收录“{stranger.name}”。", near, stranger.name) if DOSE in question.sections else Evidence(tuple(spoken))
+
+
+def _in_plain_text(release: Release, question: Question, name: str) -> bool:
+    """Whether texts speak of a name that no document bears: plain texts, or indications of drugs for a disease to be treated."""
+    hits = find_passages(release, question.query, _LOOKED_THROUGH)
+    return any(name in fold(hit.text) and _may_answer(release, question, hit) for hit in hits)
+
+
 def free_question(release: Release, question: Question) -> Finding:
     """A question that names nothing held: answered only from passages that hold most of what it says."""
+    if describes(question) and (shown := diseases_showing(release, question)):
+        return shown
     wanted = content_terms(question.query)
     if not any(len(term) > 1 for term in wanted) or (len(wanted) < 2 and not question.sections):
         return Refusal("没有看出要问的药品、疾病或症状。")
@@ -59,13 +111,12 @@ def free_question(release: Release, question: Question) -> Finding:
         written, meant = release.names.heard(run, {"drug", "disease"})
         if meant:
             return Clarification(f"没有收录“{written}”。您要找的是：", tuple(meant), written)
-    hits = [hit for hit in find_passages(release, question.query, 30) if _may_answer(release, question, hit)]
+    hits = [hit for hit in find_passages(release, question.query, _LOOKED_THROUGH) if _may_answer(release, question, hit)]
     kept: dict[str, list[Unit]] = {}
-    signs = question.sections == ("概述",) and len(wanted) >= _FEWEST_SIGN_TERMS
     treating = bool({"治疗药物", "治疗方法"} & set(question.sections))
     for hit in hits:
         held = set(terms(fold(f"{hit.document.title} {hit.section} {hit.text}"))) & set(wanted)
-        if hit.coverage < (COVERED_SIGNS if signs else COVERED) or len(held) < min(2, len(wanted)):
+        if hit.coverage < COVERED or len(held) < min(2, len(wanted)):
             continue
         section = hit.document.section_at(hit.start, hit.end)
         if section and (hit.document.id in kept or len(kept) < _MOST_DOCUMENTS):
@@ -79,7 +130,7 @@ def free_question(release: Release, question: Question) -> Finding:
         close = [release.store.position(hit.document.id) for hit in hits[:3] if hit.coverage >= COVERED / 2]
         return Refusal("没有找到足以回答的内容。", tuple(position for position in dict.fromkeys(close) if position is not None))
     shown = unique([unit for units in kept.values() for unit in units])[: 2 * MOST_SENTENCES]
-    return Evidence(tuple(shown), (_SIGNS_NOTICE,) if signs else ())
+    return Evidence(tuple(shown))
 
 
 def _may_answer(release: Release, question: Question, hit: Hit) -> bool:

@@ -41,7 +41,7 @@ from indexer.release import (
     write_manifest,
     writing,
 )
-from indexer.sections import SHIPPED, load_guide
+from indexer.sections import SHIPPED, guide_text, load_guide
 from indexer.vector_index import VectorIndex, write_vector_index
 
 _BUILDING = "building"
@@ -96,17 +96,17 @@ def build_release(
     started = time.perf_counter()
     embedder, settings, progress = embedder or shipped_embedder(), settings or PassageSettings(), progress or _no_progress
     documents, pairs = _read(knowledge)
-    guide_text = guide_file.read_text("utf-8")
-    load_guide(guide_text, str(guide_file))
+    guide = guide_text(guide_file)
+    load_guide(guide, str(guide_file))
     look_alikes = dump_look_alikes(pairs)
-    digest = _content_digest(documents, guide_text + look_alikes, embedder, settings)
+    digest = _content_digest(documents, guide + look_alikes, embedder, settings)
     with write_lock(index):
         before, parent = _published(index, embedder, settings, fresh)
         if parent and parent.manifest.content_digest == digest:
             return _report(parent.manifest, started, unchanged=True)
         try:
             with writing(index):
-                manifest = _build_beside(index, documents, guide_text, look_alikes, before, parent, embedder, settings, digest, progress)
+                manifest = _build_beside(index, documents, guide, look_alikes, before, parent, embedder, settings, digest, progress)
         finally:
             shutil.rmtree(index / _BUILDING, ignore_errors=True)
         switch_to(index, manifest.id)
@@ -160,7 +160,7 @@ def _published(index: Path, embedder: Embedder, settings: PassageSettings, fresh
 def _build_beside(
     index: Path,
     documents: Sequence[Document],
-    guide_text: str,
+    guide: str,
     look_alikes: str,
     before: Manifest | None,
     parent: _Parent | None,
@@ -177,7 +177,7 @@ def _build_beside(
     beside.mkdir(parents=True)
     cut = [list(passages_of(document, settings)) for document in documents]
     write_documents(beside / DOCUMENTS, zip(documents, cut, strict=True))
-    (beside / SECTIONS).write_text(guide_text, "utf-8")
+    (beside / SECTIONS).write_text(guide, "utf-8")
     (beside / LOOK_ALIKES).write_text(look_alikes, "utf-8")
     vectors = _embed(documents, cut, parent, embedder, progress)
     write_vector_index(beside / VECTORS, vectors)

@@ -89,6 +89,11 @@ class Release:
         """All names that the release holds."""
         return NameIndex(self.store.names(), self.guide.words)
 
+    @cached_property
+    def diseases(self) -> tuple[int, ...]:
+        """Positions of the documents about diseases."""
+        return tuple(document.position for document in self.store.names() if document.kind == "disease")
+
     def document(self, document_id: str) -> Document | None:
         """The document with this id, if the release has it."""
         position = self.store.position(document_id)
