@@ -18,6 +18,7 @@ _PRONOUN = re.compile(
     r"它|[这那该此](?:个|种|款|类)?(?:药|病)|(?:这|那|该|此)(?:个|种|款)(?!月|星期|情况|时候|剂量|年|人)|上述|上面|前面|刚才|前者|后者|给这|[吃用]这(?!些|样)|他俩?|她俩?"
 )
 _MOVED = re.compile(r"(?:降|掉|升|涨|变|复查)[^,。;\d]{0,3}(?:到|成|为|是|只有)(\d+(?:\.\d+)?)")
+_OWN_QUESTION = re.compile("是不是|会不会|会.{1,4}[吗么不]")
 _NOT_HAD = re.compile("没有?|无|不是")
 _LEAVING = re.compile(r"换个(?:话题|问题)|另外?(?:请教|想问|问)|不问这|不说这|新问题|别的问题")
 _BACK = re.compile(r"刚才|前面|上面|说回|回到|说正事|继续|接着说|还是那|那个(?:药|病)")
@@ -26,6 +27,9 @@ _CORRECTING = re.compile(r"更正|说错|写错|打错|看错|看串|弄错|搞�
 _ADDING = re.compile(r"还|也|又|另外|对了|并且|同时|合并|加上|而且")
 _MAY_TAKE = re.compile(
     r"(?:能|可以?|可否|敢)(?:不能|不可以?)?(?:接着|继续|自己|再|给|喝点|吃点)?(?:吃|用|服|打|喝)|(?:吃|用|服|打|喝)(?:点)?.{0,6}(?:吗|么|行|可以|中不中|碍事|要紧)|行吗|行不|行么|可以吗|碍事|要紧吗|能不能"
+)
+_HOW_MUCH = re.compile(
+    r"[喂给吃用喝打服来](?:多少|几[片粒包袋滴支毫次])|(?:一[次天日顿晚]|每[次天日顿晚]|最多).{0,3}(?:多少|几[片粒包袋滴支毫次])|怎么[给喂减加]"
 )
 _SAME = re.compile(r"一样|也是|也会|也要|也能|也得")
 _DISEASE = re.compile("病")
@@ -175,7 +179,7 @@ def _pointed_at(release: Release, question: Question, conversation: Conversation
 def _about(release: Release, question: Question, subjects: tuple[Subject, ...], conversation: Conversation) -> Question:
     """The question asked of these subjects; what it asks for comes from the conversation where it does not say."""
     read = _reread(release, question, subjects)
-    sections = read.sections or _carried_sections(question, conversation)
+    sections = read.sections or _asks_how_much(question, subjects) or _carried_sections(question, conversation)
     return replace(read, subjects=subjects, sections=sections, unknown="")
 
 
@@ -186,6 +190,12 @@ def _reread(release: Release, question: Question, subjects: Sequence[Subject]) -
     kinds = {subject.kind for subject in subjects}
     fitting = [cue.name for cue in query.cues if cue.title or not kinds or kinds_of(release, [cue.name]) & kinds]
     return replace(question, query=query, sections=tuple(dict.fromkeys(fitting)))
+
+
+def _asks_how_much(question: Question, subjects: Sequence[Subject]) -> tuple[str, ...]:
+    """Of a drug that is already spoken of, "一次喂多少" and "怎么给" ask for the dose."""
+    drug = any(subject.kind == "drug" for subject in subjects)
+    return (DOSE,) if drug and _HOW_MUCH.search(question.query.folded) else ()
 
 
 def _carried_sections(question: Question, conversation: Conversation) -> tuple[str, ...]:
@@ -217,7 +227,7 @@ def _with_subjects(release: Release, question: Question, conversation: Conversat
         return replace(question, sections=question.sections or conversation.sections, beside=others)
     carries = _points_back(folded) or _SAME.search(folded) or _CORRECTING.search(folded)
     fits = not conversation.sections or kinds <= kinds_of(release, conversation.sections)
-    own = says(question.query)
+    own = says(question.query) or _OWN_QUESTION.search(folded)
     if question.sections or not carries or not fits or ((own or question.own.is_told) and not _CORRECTING.search(folded)):
         return question
     return replace(question, sections=conversation.sections, groups=question.groups or conversation.groups)
@@ -286,7 +296,8 @@ def _stays(release: Release, question: Question, subjects: Sequence[Subject]) ->
     texts += [name for subject in subjects for name in spellings(release, subject)]
     held = {term for text in texts for term in terms(text)}
     ends = release.guide.words.disease_ends
-    pronoun = _PRONOUN.search(question.query.folded) or _BACK.search(question.query.folded) or _CORRECTING.search(question.query.folded)
+    folded = question.query.folded
+    pronoun = _PRONOUN.search(folded) or _BACK.search(folded) or _CORRECTING.search(folded) or _for_another(question, subjects)
     if pronoun and INTERACTION in question.sections:
         return True
     for run in says(question.query):
@@ -297,6 +308,13 @@ def _stays(release: Release, question: Question, subjects: Sequence[Subject]) ->
         if names or (not pronoun and sum(term in held for term in wanted) < _KNOWN_SHARE * len(wanted)):
             return False
     return True
+
+
+def _for_another(question: Question, subjects: Sequence[Subject]) -> bool:
+    """Whether a drug already spoken of is asked about for a patient told now: 娃1岁多也有痰,给喝点行不行."""
+    drugs = all(subject.kind == "drug" for subject in subjects)
+    taking = re.search("[吃用服喝打喂]", question.query.folded) is not None
+    return drugs and taking and question.own.is_told and set(question.sections) <= {DOSE}
 
 
 def _names_unheld(question: Question) -> str:

@@ -9,7 +9,7 @@ from app.disagreement import disagreement
 from app.finding import Clarification, Evidence, Finding, Refusal
 from app.lookalike import other_meanings
 from app.patient import is_for_patient
-from app.prescribing import described, patient_told, prescribed
+from app.prescribing import described, groups_of, patient_told, prescribed
 from app.question import Question, kinds_of, says
 from app.safety import declined
 from app.selection import DOSE, INTERACTION, covering, for_populations, in_sections, mentioning, overview, unique, warnings
@@ -151,11 +151,24 @@ def _unasked(
     if names:
         return mentioning(release, documents, names)
     own = says(question.query)
-    if own and (found := covering(release, documents, question.query)):
-        return found
+    found = [unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit)] if own else []
     if touched and (not own or _MAY_TAKE.search(question.query.folded)):
-        return touched
-    return [] if own else overview(release, documents)
+        return [*touched, *found]
+    return found if own else overview(release, documents)
+
+
+def _may_say(release: Release, question: Question, unit: Unit) -> bool:
+    """Whether a sentence found by its words may be shown: no dose for other patients, no word on a drug that nobody named."""
+    titles = {name: release.guide.titles(name) for name in (DOSE, INTERACTION)}
+    title, folded = fold(unit.section.title), fold(unit.text)
+    groups = [group for group in groups_of(release, question) if group.name != "成人"]
+    if title in titles[DOSE] and groups:
+        return is_for_patient(unit.text, question.patient) and any(group.about.search(folded) for group in groups)
+    if title not in titles[INTERACTION]:
+        return True
+    named = {position for mention in question.query.held for position in mention.documents}
+    spoken = {position for mention in release.names.mentions(folded) if mention.kind == "drug" for position in mention.documents}
+    return not spoken or bool(spoken & named) or any(run in folded for run in says(question.query))
 
 
 def _may_be_reworded(release: Release, question: Question, subject: Subject) -> bool:
