@@ -15,7 +15,7 @@ from indexer.sections import Population
 from indexer.terms import fold, terms
 
 _PRONOUN = re.compile(
-    r"它|[这那该此](?:个|种|款|类)?(?:药|病)|(?:这|那|该|此)(?:个|种|款)(?!月|星期|情况|时候|剂量|年|人)|上述|上面|前面|刚才|前者|后者|给这|[吃用]这(?!些|样)|他俩?|她俩?"
+    r"它|[这那该此](?:个|种|款|类)?(?:药|病)|(?:这|那|该|此)(?:个|种|款)(?!月|星期|情况|时候|剂量|年|人)|[这那]两|上述|上面|前面|刚才|前者|后者|给这|[吃用]这(?!些|样)|他俩?|她俩?"
 )
 _MOVED = re.compile(r"(?:降|掉|升|涨|变|复查)[^,。;\d]{0,3}(?:到|成|为|是|只有)(\d+(?:\.\d+)?)")
 _OWN_QUESTION = re.compile("是不是|会不会|会.{1,4}[吗么不]")
@@ -266,7 +266,11 @@ def _is_open(question: Question) -> bool:
 def _still_lost(question: Question, lost: Question) -> Question:
     """A question about what is not held stays one: its name must not be looked for elsewhere."""
     return replace(
-        question, other=lost.other, unknown="" if lost.other else _names_unheld(lost), sections=question.sections or lost.sections
+        question,
+        query=replace(question.query, strangers=lost.query.strangers),
+        other=lost.other,
+        unknown="" if lost.other else _names_unheld(lost),
+        sections=question.sections or lost.sections,
     )
 
 

@@ -24,8 +24,9 @@ from indexer.terms import bare, fold, terms
 
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
 _MAY_TAKE = re.compile(
-    r"(?:能|可以?|可否|敢)[^,。;?!]{0,4}(?:吃|用|服|打|喝)|(?:吃|用|服|打|喝)[^,。;?!]{0,4}(?:吗|么|行)|行吗|行不|行么|可以吗|碍事|要紧"
+    r"(?:能|可以?|可否|敢)[^,。;?!]{0,4}(?:吃|用|服|打|喝)|(?:吃|用|服|打|喝)[^,。;?!]{0,4}(?:吗|么|行)|行吗|行不|行么|可以吗|碍事|要紧|能换|换成这"
 )
+_FORBIDDEN = re.compile(r"禁用|忌用|禁止|不得|不能|不可使用|不应使用|不宜使用|应避免")
 _NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|用量|剂量|用药)|(给|喂)(狗|猫|犬|宠物)|兽用")
 
 
@@ -61,7 +62,20 @@ def _not_asked_of_texts(release: Release, question: Question) -> Finding | None:
     """What becomes of a question that texts must not answer: not for this program, or of a name that is not held."""
     if reason := _not_for_us(release, question):
         return Refusal(reason)
-    return _longer_name(release, question.other) if question.other is not None else stranger_named(release, question)
+    if question.other is not None:
+        return _longer_name(release, question.other)
+    return stranger_named(release, question) or _misspelt_drug(release, question)
+
+
+def _misspelt_drug(release: Release, question: Question) -> Clarification | None:
+    """A drug's name a slip away from a held one, where no other drug is named: 利发平, 伐昔络韦. It is offered, never corrected."""
+    if question.of_kind("drug"):
+        return None
+    for run in says(question.query):
+        written, meant = release.names.misspelt(run)
+        if meant:
+            return Clarification(f"没有收录“{written}”。您要找的是：", tuple(meant), written)
+    return None
 
 
 def _not_for_us(release: Release, question: Question) -> str:
@@ -126,7 +140,15 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     if not found:
         return Refusal(_what_is_missing(release, question, subject, documents), tuple(positions))
     notices = (*disagreement(documents, found), *_absent(release, question, subject, documents), *patient_told(release, question))
-    return Evidence(tuple(unique(found + touched)), notices)
+    return Evidence(tuple(unique(_warned_first(question, found, touched))), notices)
+
+
+def _warned_first(question: Question, found: list[Unit], touched: list[Unit]) -> list[Unit]:
+    """What answers, then what concerns the patient; before a dose stands what forbids it to this patient."""
+    if DOSE not in question.sections:
+        return found + touched
+    forbidding = [unit for unit in touched if _FORBIDDEN.search(fold(unit.text))]
+    return [*forbidding, *found, *touched]
 
 
 def _answering(

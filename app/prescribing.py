@@ -44,7 +44,8 @@ def groups_of(release: Release, question: Question) -> list[Population]:
         impaired = _named(release, "肾功能不全")
         told = [population for population in told if population not in impaired]
         told += impaired if question.patient.clearance < _IMPAIRED else []
-    return list(dict.fromkeys(told))
+    special = [population for population in dict.fromkeys(told) if population.name != "成人"]
+    return special or list(dict.fromkeys(told))  # an adult with failing kidneys gets no other adult's dose
 
 
 def _named(release: Release, name: str) -> list[Population]:

@@ -30,7 +30,7 @@ _FILLER = (
     r"(?:第?[\d一二两三四五六七八九十几半每多最]+(?:[个片粒次天日晚周月年袋包支颗克顿针大少高低长久快早岁]|毫克|mg|ml|小时)?|前|起|止"
     r"|[我俺他她它这那哪其]|男的?|女的?|患|老?[爸妈爹娘]|爸爸|妈妈|爷爷|奶奶|外婆|外公|姥姥|姥爷|老(?:爷子|太太|人家?|公|婆|头|大|二)|[外表堂]?[侄甥孙]?[女子]"
     r"|姐姐?|妹妹?|哥哥?|弟弟?|孩子?|娃|宝宝|[表堂][姐妹哥弟]|大夫|老师|主任|同事|朋友|邻居"
-    r"|[吃用服喝喂打开给能会要可以就按照着换成连买来了也只才再的地得过到为是在和跟也还都说想问不行好对吧]|接着|继续|更正|说错|写错|看错|等等|忘说|忘了?|对了|回到|刚才|前面|上面|以后|之后|现在|只有|[掉降升涨变]到|[哦嗯啊]|自己|碍事|要紧|正常|一样|肾功能|剂量|次数|量|数)+"
+    r"|[吃用服喝喂打开给能会要可以就按照着换成连买来了也只才再的地得过到为是在和跟也还都说想问不行好对吧]|接着|继续|如果|要是|万一|假如|更正|说错|写错|看错|等等|忘说|忘了?|对了|回到|刚才|前面|上面|以后|之后|现在|只有|[掉降升涨变]到|[哦嗯啊]|自己|碍事|要紧|正常|一样|肾功能|剂量|次数|量|数)+"
 )
 NAMELESS = re.compile(_FILLER)
 _AROUND = re.compile(f"^{_FILLER}|{_FILLER}$")
@@ -191,8 +191,8 @@ def content_runs(runs: Sequence[str]) -> list[str]:
 
 def says(query: Query) -> list[str]:
     """What a question says beyond names, cues and words that name nothing."""
-    bare_runs = (_AROUND.sub("", run) for run in content_runs(query.residue) if not NAMELESS.fullmatch(run))
-    return [run for run in bare_runs if len(run) > 1]
+    runs = (run for run in content_runs(query.residue) if not NAMELESS.fullmatch(run))
+    return [inner if len(inner := _AROUND.sub("", run)) > 1 else run for run in runs]
 
 
 def kinds_of(release: Release, sections: Iterable[str]) -> set[str]:

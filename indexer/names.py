@@ -167,6 +167,33 @@ class NameIndex:
                     return written, documents
         return "", []
 
+    def misspelt(self, run: str) -> tuple[str, list[int]]:
+        """A stretch of a run that is one written character away from a held drug's name, longest first, and whose it may be.
+
+        The first character is right, as in most slips. Three characters count only where they are the whole run, since words of
+        three characters are many.
+        """
+        for size in range(min(len(run), _LONGEST_HEARD), _FEWEST_STEM_CHARACTERS - 1, -1):
+            for start in range(len(run) - size + 1):
+                written = run[start : start + size]
+                if size == _FEWEST_STEM_CHARACTERS and written != run:
+                    continue
+                meant = [name for gap in range(1, size) for name in self._gapped.get((written[:gap], written[gap + 1 :]), ())]
+                if documents := self._first_documents((name for name in meant if name != written), {"drug"}, 5):
+                    return written, documents
+        return "", []
+
+    @cached_property
+    def _gapped(self) -> dict[tuple[str, str], list[str]]:
+        """Chinese names of drugs without dosage form, by what stands before and behind every one of their characters but the first."""
+        gapped: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for name in self._surfaces:
+            fitting = _FEWEST_STEM_CHARACTERS <= len(name) <= _LONGEST_HEARD and all(map(_HAN.match, name))
+            if fitting and _strip_form(name, self._words) == name:
+                for gap in range(1, len(name)):
+                    gapped[name[:gap], name[gap + 1 :]].append(name)
+        return gapped
+
     def containing(self, name: str, kinds: Collection[str], limit: int = 8) -> list[int]:
         """Documents of these kinds whose names hold this one as a part, shortest names first: 高血压 in 继发性高血压.
 

@@ -85,7 +85,7 @@ def asked(shipped: Release, question: str, *earlier: str) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("question", "shown", "never"),
     [
-        ("透析病人秋水仙碱怎么吃", "透析患者：禁用", "首剂1mg"),
+        ("透析病人秋水仙碱怎么吃", "及透析患者禁用", "首剂1mg"),
         ("80岁地高辛用量", "老年人：口服，一次0.125mg", "0.25mg"),
         ("5岁孩子氯吡格雷吃多少", "儿童：安全性和有效性尚未确立", "300mg"),
         ("孕妇蒙脱石能吃吗", "孕妇：", "避孕"),
