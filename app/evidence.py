@@ -12,6 +12,7 @@ from app.selection import (
     DOSE,
     INTERACTION,
     class_names,
+    closer,
     covering,
     for_populations,
     in_sections,
@@ -21,7 +22,7 @@ from app.selection import (
     warnings,
 )
 from app.signs import other_disease
-from app.unnamed import PURPOSE, free_question, stranger_named, unknown_subject
+from app.unnamed import PURPOSE, asks_outside, stranger_named, unknown_subject, without_subject
 from indexer.documents import Document
 from indexer.names import Mention
 from indexer.release import Release
@@ -44,16 +45,25 @@ def gather(release: Release, question: Question) -> Finding:
     drugs = question.of_kind("drug")
     if len(drugs) > 1 and _asks_together(question):
         return _together(release, drugs)
-    if question.unknown:
-        return unknown_subject(release, question)
-    if not question.subjects:
-        return Clarification("请说明要问的是哪个药品或疾病。") if question.sections else free_question(release, question)
-    if other := other_disease(release, question):
-        return other
-    subjects = _asked_about(release, question)
-    findings = [_about(release, question, subject) for subject in subjects]
+    if question.unknown or not question.subjects:
+        return unknown_subject(release, question) if question.unknown else without_subject(release, question)
+    return other_disease(release, question) or _of_subjects(release, question, drugs)
+
+
+def _of_subjects(release: Release, question: Question, drugs: Sequence[Subject]) -> Finding:
+    """What the documents of the subjects say; where a drug's say nothing of a disease beside it, what the disease's say of the drug."""
+    findings = [_about(release, question, subject) for subject in _asked_about(release, question)]
     together = _together(release, drugs) if len(drugs) > 1 and DOSE in question.sections else None
-    return _merge([*findings, together] if isinstance(together, Evidence) else findings)
+    merged = _merge([*findings, together] if isinstance(together, Evidence) else findings)
+    if isinstance(merged, Refusal) and drugs and DOSE not in question.sections and not question.query.populations:
+        named = [fold(name) for d in _documents(release, drugs) for name in (d.title, *d.aliases)]
+        spoken = mentioning(release, _documents(release, question.of_kind("disease")), named)
+        return Evidence(tuple(spoken)) if spoken and not asks_outside(release, question) else merged
+    return merged
+
+
+def _documents(release: Release, subjects: Sequence[Subject]) -> list[Document]:
+    return [release.store.document(position) for subject in subjects for position in subject.documents]
 
 
 def _not_for_us(release: Release, question: Question) -> str:
@@ -124,6 +134,8 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
         found = covering(release, documents, question.query)
     if not found:
         return Refusal(_what_is_missing(question, subject, documents), tuple(positions))
+    if question.sections and DOSE not in question.sections and question.query.says_more:
+        found = unique([*closer(release, documents, question.query, found), *found])
     surfaced = _surfaced(release, question, documents, found) if question.sections else []
     notices = (*_disagreement(documents, found), *_absent(release, question, subject, documents), *_patient_told(release, question))
     return Evidence(tuple(found + surfaced), notices)
@@ -131,9 +143,10 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
 
 def _may_be_reworded(release: Release, question: Question, subject: Subject) -> bool:
     """Whether sentences may answer that stand in other sections than the one asked for, which the documents do not have."""
-    held_by_few = any(named.outside or not named.clinical for name in question.sections if (named := release.guide.named(name)))
     of_patients = subject.kind == "drug" and bool(question.query.populations)
-    return bool(question.sections) and not (held_by_few or of_patients or DOSE in question.sections or _partners(question))
+    return bool(question.sections) and not (
+        asks_outside(release, question) or of_patients or DOSE in question.sections or _partners(question)
+    )
 
 
 def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:
