@@ -1,18 +1,16 @@
 """Whether sources of one drug contradict one another in what is shown of them."""
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 from app.citations import Unit
-from app.claims import frequencies, quantities
+from app.claims import check_claim
 from indexer.documents import Document
 from indexer.terms import fold, terms
 
 # Share of the wording beside the numbers that two statements must have in common to be about the same thing.
 _SAME_MATTER = 0.5
 _NUMBERS = re.compile(r"[\d.~\-]+\s*[a-zμ%℃/]*|[一二两三四五六七八九十半]+(?=[次日天片粒袋支丸])|禁用|慎用|忌用|不宜|可用|避免")
-
-_FORBIDS, _ALLOWS = re.compile("禁用|忌用|禁止|不得|不可|不应|不能"), re.compile("慎用|谨慎|可用|可以|权衡")
 
 
 def disagreement(documents: Sequence[Document], found: Sequence[Unit]) -> tuple[str, ...]:
@@ -36,20 +34,11 @@ def _contradicts(by_source: dict[str, list[Unit]], document: Document, other: Do
 
 
 def _differ(first: Unit, second: Unit) -> bool:
-    one, two = fold(first.text), fold(second.text)
-    if not _same_matter(one, two):
+    """Whether each says of the same matter what the other contradicts; that one only adds something is no difference."""
+    if not _same_matter(fold(first.text), fold(second.text)):
         return False
-    return _apart(quantities(one), quantities(two)) or _apart(frequencies(one), frequencies(two)) or _opposed(one, two)
-
-
-def _apart(one: Set[object], two: Set[object]) -> bool:
-    """Whether both state something and neither only leaves out what the other adds."""
-    return bool(one and two) and not (one <= two or two <= one)
-
-
-def _opposed(one: str, two: str) -> bool:
-    """Whether one forbids what the other allows or advises caution about."""
-    return any(_FORBIDS.search(a) and _ALLOWS.search(b) and not _FORBIDS.search(b) for a, b in ((one, two), (two, one)))
+    verdicts = {check_claim(one.text, other.text).verdict for one, other in ((first, second), (second, first))}
+    return verdicts == {"contradicted"}
 
 
 def _same_matter(first: str, second: str) -> bool:

@@ -12,11 +12,11 @@ from app.patient import is_for_patient
 from app.prescribing import described, groups_of, patient_told, prescribed
 from app.question import Question, kinds_of, says
 from app.safety import declined
-from app.selection import DOSE, INTERACTION, covering, for_populations, in_sections, mentioning, overview, unique, warnings
+from app.selection import DOSE, INTERACTION, closer, covering, for_populations, in_sections, mentioning, overview, unique, warnings
 from app.signs import other_disease
 from app.subject import Subject, documents_of, spellings
 from app.surfacing import together, touching
-from app.unnamed import PURPOSE, free_question, stranger_named, unknown_subject
+from app.unnamed import PURPOSE, asks_outside, stranger_named, unknown_subject, without_subject
 from indexer.documents import Document
 from indexer.names import Mention
 from indexer.release import Release
@@ -46,16 +46,22 @@ def _find(release: Release, question: Question) -> Finding:
     drugs = question.of_kind("drug")
     if (len(drugs) > 1 or (drugs and question.beside)) and _asks_together(question):
         return _together(release, question, drugs)
-    if question.unknown:
-        return unknown_subject(release, question)
-    if not question.subjects:
-        return Clarification("请说明要问的是哪个药品或疾病。") if question.sections else free_question(release, question)
-    if other := other_disease(release, question):
-        return other
+    if question.unknown or not question.subjects:
+        return unknown_subject(release, question) if question.unknown else without_subject(release, question)
+    return other_disease(release, question) or _of_subjects(release, question, drugs)
+
+
+def _of_subjects(release: Release, question: Question, drugs: Sequence[Subject]) -> Finding:
+    """What the documents of the subjects say; where a drug's say nothing of a disease beside it, what the disease's say of the drug."""
     findings = [_about(release, question, subject) for subject in _asked_about(release, question)]
     answered = any(isinstance(finding, Evidence) for finding in findings)
     pairs = together(release, drugs, question.beside) if answered and len(drugs) > 1 else []
-    return _merge([*findings, Evidence(tuple(pairs))] if pairs else findings)
+    merged = _merge([*findings, Evidence(tuple(pairs))] if pairs else findings)
+    if isinstance(merged, Refusal) and drugs and DOSE not in question.sections and not question.groups:
+        diseases = [document for disease in question.of_kind("disease") for document in documents_of(release, disease)]
+        spoken = mentioning(release, diseases, [name for drug in drugs for name in spellings(release, drug)])
+        return Evidence(tuple(spoken)) if spoken and not asks_outside(release, question) else merged
+    return merged
 
 
 def _not_asked_of_texts(release: Release, question: Question) -> Finding | None:
@@ -139,6 +145,8 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
         found = covering(release, documents, question.query)
     if not found:
         return Refusal(_what_is_missing(release, question, subject, documents), tuple(positions))
+    if question.sections and DOSE not in question.sections and question.query.says_more:
+        found = unique([*closer(release, documents, question.query, found), *found])
     notices = (*disagreement(documents, found), *_absent(release, question, subject, documents), *patient_told(release, question))
     return Evidence(tuple(unique(_warned_first(question, found, touched))), notices)
 
@@ -195,9 +203,10 @@ def _may_say(release: Release, question: Question, unit: Unit) -> bool:
 
 def _may_be_reworded(release: Release, question: Question, subject: Subject) -> bool:
     """Whether sentences may answer that stand in other sections than the one asked for, which the documents do not have."""
-    held_by_few = any(named.outside or not named.clinical for name in question.sections if (named := release.guide.named(name)))
     of_patients = subject.kind == "drug" and bool(question.groups)
-    return bool(question.sections) and not (held_by_few or of_patients or DOSE in question.sections or _partners(question))
+    return bool(question.sections) and not (
+        asks_outside(release, question) or of_patients or DOSE in question.sections or _partners(question)
+    )
 
 
 def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:

@@ -17,6 +17,8 @@ from indexer.terms import fold
 FITTING = 0.2
 _COSINE_SHARE = 0.5
 _NEAR_BEST = 0.8
+# When a sentence of another section than the one asked for is shown first: its own fit, and how much better than theirs.
+_CLOSE, _MUCH, _MOST_CLOSER = 0.6, 0.25, 2
 MOST_SENTENCES = 6
 INTERACTION, DOSE = "药物相互作用", "用法用量"
 # Where a drug's texts speak of whom it must not be given to, or how else.
@@ -53,6 +55,14 @@ def covering(release: Release, documents: Sequence[Document], query: Query) -> l
     best = max((score for score, _ in scored), default=0.0)
     chosen = [(score, unit) for score, unit in scored if score >= max(FITTING, _NEAR_BEST * best)]
     return unique([unit for _, unit in sorted(chosen, key=lambda pair: -pair[0])])[:MOST_SENTENCES]
+
+
+def closer(release: Release, documents: Sequence[Document], query: Query, found: Sequence[Unit]) -> list[Unit]:
+    """Sentences that fit a question much better than all that was found where it asked."""
+    units = _clinical(release, documents)
+    least = max(_CLOSE, _MUCH + max(fits(release, found, query), default=0.0))
+    scored = sorted(zip(fits(release, units, query), range(len(units)), strict=True), key=lambda pair: (-pair[0], pair[1]))
+    return [units[n] for score, n in scored[:_MOST_CLOSER] if score >= least]
 
 
 def fits(release: Release, units: Sequence[Unit], query: Query) -> list[float]:

@@ -26,13 +26,16 @@ _ASKED = {"概述", "病因", "临床表现", "诊断要点", "急症信号", "�
 
 
 def describes(question: Question) -> bool:
-    """Whether a question tells signs of a patient and asks, or leaves open, what they are."""
-    return len(_told(question)) >= FEWEST and set(question.sections) <= _ASKED
+    """Whether a question tells signs of a patient and asks, or leaves open, what they are. A setting counts where it asks."""
+    told = _told(question)
+    signs = [group for group in told if any(said.of == "sign" for said in group)]
+    enough = len(told) if signs and question.sections == ("概述",) else len(signs)
+    return enough >= FEWEST and set(question.sections) <= _ASKED
 
 
 def other_disease(release: Release, question: Question) -> Evidence | None:
     """Where a question names a disease beside many signs (感冒后脖子前面疼, 低烧): the diseases that show them, unless it is among them."""
-    beside = [group for group in _told(question) if all(said in question.query.said_beside_names for said in group)]
+    beside = [group for group in _told(question) if any(s.of == "sign" and s in question.query.said_beside_names for s in group)]
     if len(beside) < FEWEST_BESIDE or question.of_kind("drug") or not set(question.sections) <= {"概述"}:
         return None
     shown = diseases_showing(release, question)
@@ -41,7 +44,7 @@ def other_disease(release: Release, question: Question) -> Evidence | None:
 
 
 def _told(question: Question) -> list[list[Said]]:
-    return overlapping([said for said in question.query.said if said.sign])
+    return overlapping([said for said in question.query.said if said.of != "term"])
 
 
 def diseases_showing(release: Release, question: Question) -> Evidence | None:
@@ -70,6 +73,10 @@ def _shown(release: Release, told: Sequence[Sequence[Said]], document: Document)
             default=0.0,
         )
     return found / total if total else 0.0
+
+
+def _spoken(said: Said, texts: Sequence[tuple[float, str]]) -> float:
+    return max((weight for weight, text in texts if said.stands_in(text)), default=0.0)
 
 
 def _telling(release: Release, told: Sequence[Sequence[Said]], document: Document) -> list[Unit]:

@@ -1,6 +1,7 @@
 """Questions that name nothing held: refused, asked back, or answered from passages that hold most of what they say."""
 
 import re
+from collections.abc import Sequence, Set
 
 from app.citations import Unit
 from app.finding import Clarification, Evidence, Finding, Refusal
@@ -96,41 +97,64 @@ def _in_plain_text(release: Release, question: Question, name: str) -> bool:
     return any(name in fold(hit.text) and _may_answer(release, question, hit) for hit in hits)
 
 
+def asks_outside(release: Release, question: Question) -> bool:
+    """Whether a question asks for what no clinical section answers: a price, a trial, a colour."""
+    return any(not named.clinical for name in question.sections if (named := release.guide.named(name)))
+
+
+def without_subject(release: Release, question: Question) -> Finding:
+    """A question that names nothing: asked back where it asks for a section, unless hardly any text has that."""
+    if not question.sections:
+        return free_question(release, question)
+    if asks_outside(release, question):
+        return Refusal(f"没有看出要问的药品或疾病，资料里一般也没有“{'、'.join(question.sections)}”的内容。")
+    return Clarification("请说明要问的是哪个药品或疾病。")
+
+
 def free_question(release: Release, question: Question) -> Finding:
     """A question that names nothing held: answered only from passages that hold most of what it says."""
-    if describes(question) and (shown := diseases_showing(release, question)):
-        return shown
+    if describes(question) and (diseases := diseases_showing(release, question)):
+        return diseases
     wanted = content_terms(question.query)
     if not any(len(term) > 1 for term in wanted) or (len(wanted) < 2 and not question.sections):
         return Refusal("没有看出要问的药品、疾病或症状。")
-    if not question.sections and len(question.query.residue) == 1:
-        name = question.query.residue[0]
-        if longer := release.names.containing(name, {"drug", "disease"}):
-            return Clarification(f"没有收录“{name}”。您要找的是：", tuple(longer), name)
-    for run in question.query.residue if not question.sections else ():
+    if meant := None if question.sections else _misspelt(release, question.query.residue):
+        return meant
+    hits = [hit for hit in find_passages(release, question.query, _LOOKED_THROUGH) if _may_answer(release, question, hit)]
+    shown = _covering_passages(question, hits, set(wanted))
+    if not shown:
+        close = [release.store.position(hit.document.id) for hit in hits[:3] if hit.coverage >= COVERED / 2]
+        return Refusal("没有找到足以回答的内容。", tuple(position for position in dict.fromkeys(close) if position is not None))
+    return Evidence(tuple(shown))
+
+
+def _misspelt(release: Release, residue: Sequence[str]) -> Clarification | None:
+    """Names that the question may mean: those that hold its only word, or sound like a part of it."""
+    if len(residue) == 1 and (longer := release.names.containing(residue[0], {"drug", "disease"})):
+        return Clarification(f"没有收录“{residue[0]}”。您要找的是：", tuple(longer), residue[0])
+    for run in residue:
         written, meant = release.names.heard(run, {"drug", "disease"})
         if meant:
             return Clarification(f"没有收录“{written}”。您要找的是：", tuple(meant), written)
-    hits = [hit for hit in find_passages(release, question.query, _LOOKED_THROUGH) if _may_answer(release, question, hit)]
+    return None
+
+
+def _covering_passages(question: Question, hits: Sequence[Hit], wanted: Set[str]) -> list[Unit]:
+    """Sentences of the passages that hold most of what a question says, of few documents, best passages first."""
     kept: dict[str, list[Unit]] = {}
     treating = bool({"治疗药物", "治疗方法"} & set(question.sections))
     for hit in hits:
-        held = set(terms(fold(f"{hit.document.title} {hit.section} {hit.text}"))) & set(wanted)
-        if hit.coverage < COVERED or len(held) < min(2, len(wanted)):
-            continue
+        held = set(terms(fold(f"{hit.document.title} {hit.section} {hit.text}"))) & wanted
         section = hit.document.section_at(hit.start, hit.end)
-        if section and (hit.document.id in kept or len(kept) < _MOST_DOCUMENTS):
+        enough = hit.coverage >= COVERED and len(held) >= min(2, len(wanted))
+        if enough and section and (hit.document.id in kept or len(kept) < _MOST_DOCUMENTS):
             units = [Unit(hit.document, section, *span) for span in sentence_spans(hit.document.text, hit.start, hit.end)]
             touched = [unit for unit in units if held & set(terms(fold(unit.text))) and not (treating and _NOT_FOR.search(unit.text))]
             if groups := question.query.populations:  # a patient group must be spoken of, not only the words beside it
                 touched = [unit for unit in touched if any(group.about.search(fold(unit.text)) for group in groups)]
             if touched:
                 kept.setdefault(hit.document.id, []).extend(touched)
-    if not kept:
-        close = [release.store.position(hit.document.id) for hit in hits[:3] if hit.coverage >= COVERED / 2]
-        return Refusal("没有找到足以回答的内容。", tuple(position for position in dict.fromkeys(close) if position is not None))
-    shown = unique([unit for units in kept.values() for unit in units])[: 2 * MOST_SENTENCES]
-    return Evidence(tuple(shown))
+    return unique([unit for units in kept.values() for unit in units])[: 2 * MOST_SENTENCES]
 
 
 def _may_answer(release: Release, question: Question, hit: Hit) -> bool:

@@ -4,23 +4,28 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from ahocorasick_rs import AhoCorasick, MatchKind
 
 from indexer.terms import fold
 
+Table = Literal["sign", "setting", "term"]
 # "不发烧" says that there is no fever.
 _DENIED = re.compile(r"(?:没有?|无|不|未|否认|no |without )(?:怎么|见|出现|感觉|any )?$")
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A stretch of a question, [start, end), that means one of `texts` (folded). `sign`: a patient feels or shows it."""
+    """A stretch of a question, [start, end), that means one of `texts` (folded).
+
+    `of` names the table: a sign that a patient feels or shows, a setting it comes in, or another term.
+    """
 
     start: int
     end: int
     texts: tuple[str, ...]
-    sign: bool
+    of: Table
 
     def stands_in(self, folded: str) -> bool:
         """Whether a text says it, in one of its wordings."""
@@ -32,34 +37,35 @@ class LayTerms:
     """The tables of kb_data/lay_terms.toml: wordings of texts, split by a bar, and a pattern of what people say."""
 
     signs: Mapping[str, str]
+    settings: Mapping[str, str]
     terms: Mapping[str, str]
 
     def read(self, folded: str) -> tuple[Said, ...]:
         """What of the tables a folded question says, in its order; each meaning once."""
         found = [
-            Said(match.start(), match.end(), texts, sign)
-            for pattern, texts, sign in self._patterns
-            if (match := _affirmed(pattern, folded, sign)) is not None
+            Said(match.start(), match.end(), texts, table)
+            for pattern, texts, table in self._patterns
+            if (match := _affirmed(pattern, folded, table)) is not None
         ]
         return tuple(sorted(found, key=lambda said: (said.start, -said.end)))
 
     @cached_property
-    def _patterns(self) -> list[tuple[re.Pattern[str], tuple[str, ...], bool]]:
-        return [*_compiled(self.signs, sign=True), *_compiled(self.terms, sign=False)]
+    def _patterns(self) -> list[tuple[re.Pattern[str], tuple[str, ...], Table]]:
+        return [*_compiled(self.signs, "sign"), *_compiled(self.settings, "setting"), *_compiled(self.terms, "term")]
 
 
-def _affirmed(pattern: re.Pattern[str], folded: str, sign: bool) -> re.Match[str] | None:
+def _affirmed(pattern: re.Pattern[str], folded: str, table: Table) -> re.Match[str] | None:
     """The first place that says it; for a sign, one that does not deny it."""
     for match in pattern.finditer(folded):
-        if match.end() > match.start() and not (sign and _DENIED.search(folded, max(0, match.start() - 6), match.start())):
+        if match.end() > match.start() and not (table == "sign" and _DENIED.search(folded, max(0, match.start() - 6), match.start())):
             return match
     return None
 
 
-def _compiled(table: Mapping[str, str], sign: bool) -> Iterable[tuple[re.Pattern[str], tuple[str, ...], bool]]:
-    for written, spoken in table.items():
+def _compiled(entries: Mapping[str, str], table: Table) -> Iterable[tuple[re.Pattern[str], tuple[str, ...], Table]]:
+    for written, spoken in entries.items():
         texts = tuple(fold(text) for text in written.split("|"))
-        yield re.compile("|".join([spoken, *(re.escape(text) for text in texts if len(text) > 1)])), texts, sign
+        yield re.compile("|".join([spoken, *(re.escape(text) for text in texts if len(text) > 1)])), texts, table
 
 
 @dataclass(frozen=True, slots=True)

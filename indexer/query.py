@@ -50,6 +50,12 @@ class Query:
         """What is said outside the names of drugs and diseases."""
         return tuple(said for said in self.said if not any(m.start < said.end and said.start < m.end for m in self.mentions))
 
+    @property
+    def says_more(self) -> bool:
+        """Whether it says anything beside names and cues."""
+        cued = [(cue.start, cue.end) for cue in self.cues]
+        return bool(self.unsaid) or any(not any(a < s.end and s.start < b for a, b in cued) for s in self.said_beside_names)
+
     def of_kind(self, kind: str) -> tuple[Mention, ...]:
         """Names of drugs, or of diseases, that the question holds."""
         return tuple(mention for mention in self.mentions if mention.kind == kind)
@@ -70,7 +76,7 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
     mentions = names.mentions(folded)
     masked = mask(folded, [(m.start, m.end) for m in mentions])
     strangers = guide.elsewhere.find(masked)
-    kinds = {named.kind for named in (*mentions, *strangers)} or {"drug", "disease", "text"}
+    kinds = {*(m.kind for m in mentions), *(s.kind for s in strangers)} or {"drug", "disease", "text"}
     cues = guide.cues(masked, kinds, headings)
     if not cues and kinds == {"disease"}:  # a disease held beside a drug that may not be
         cues = guide.cues(masked, {"drug"})

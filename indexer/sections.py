@@ -210,7 +210,7 @@ def _guide(raw: dict[str, Any]) -> SectionGuide:
         sections,
         populations,
         Words(**words),
-        LayTerms(lay.get("signs", {}), lay.get("terms", {})),
+        LayTerms(lay.get("signs", {}), lay.get("settings", {}), lay.get("terms", {})),
         Elsewhere(tuple(elsewhere.get("drugs", ())), tuple(elsewhere.get("diseases", ()))),
     )
 
