@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from app.patient import NOBODY, Patient
 from app.question import LONGEST_QUESTION, NAMELESS, Question, Turn, check_text, content_runs, headings_of, kinds_of, resolve, says
+from app.remembering import remembered
 from app.safety import REFUSAL
 from app.selection import DOSE, INTERACTION
 from app.subject import Subject, documents_of, spellings, unique_subjects
@@ -296,9 +297,7 @@ def _points_back(folded: str) -> bool:
 
 def _stays(release: Release, question: Question, subjects: Sequence[Subject]) -> bool:
     """Whether all that a question says is spoken of in the subjects' texts, so that it brings up nothing else."""
-    texts = [fold(document.text) for subject in subjects for document in documents_of(release, subject)]
-    texts += [name for subject in subjects for name in spellings(release, subject)]
-    held = {term for text in texts for term in terms(text)}
+    texts, held = _spoken_of(release, tuple(subjects))
     ends = release.guide.words.disease_ends
     folded = question.query.folded
     pronoun = _PRONOUN.search(folded) or _BACK.search(folded) or _CORRECTING.search(folded) or _for_another(question, subjects)
@@ -312,6 +311,14 @@ def _stays(release: Release, question: Question, subjects: Sequence[Subject]) ->
         if names or (not pronoun and sum(term in held for term in wanted) < _KNOWN_SHARE * len(wanted)):
             return False
     return True
+
+
+@remembered
+def _spoken_of(release: Release, subjects: tuple[Subject, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The folded texts and names of the subjects, and the terms in them."""
+    texts = [fold(document.text) for subject in subjects for document in documents_of(release, subject)]
+    texts += [name for subject in subjects for name in spellings(release, subject)]
+    return tuple(texts), frozenset(term for text in texts for term in terms(text))
 
 
 def _for_another(question: Question, subjects: Sequence[Subject]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.patient import NOBODY, Patient, allergies_in, mother_of, patient_age, patient_clearance, patient_weight, person_in
+from app.remembering import remembered
 from app.subject import Subject, spellings, unique_subjects
 from indexer.documents import Document
 from indexer.errors import QuestionError
@@ -84,6 +85,7 @@ def check_text(text: str) -> str:
     return stripped
 
 
+@remembered
 def resolve(release: Release, text: str) -> Question:
     """A question as it stands by itself. Drugs that the patient takes or is allergic to are asked about only where no other is."""
     query = read_query(text, release.names, release.guide)
