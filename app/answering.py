@@ -7,9 +7,9 @@ from typing import Literal
 
 from app.citations import Citation, Unit, cite
 from app.claims import check_claim
-from app.conversation import read_question
 from app.evidence import gather
 from app.finding import Clarification, Evidence
+from app.following import read_question
 from app.generators import GENERATORS, Generator, QuotingGenerator
 from app.lookalike import confusion_notices
 from app.question import Question, Turn

@@ -10,7 +10,7 @@ from app.finding import Clarification, Evidence, Finding, Refusal
 from app.lookalike import other_meanings
 from app.patient import is_for_patient
 from app.prescribing import described, groups_of, patient_told, prescribed
-from app.question import Question, kinds_of, says
+from app.question import MAY_TAKE, Question, kinds_of, says
 from app.safety import declined
 from app.selection import DOSE, INTERACTION, closer, covering, for_populations, in_sections, mentioning, overview, unique, warnings
 from app.signs import other_disease
@@ -23,9 +23,6 @@ from indexer.release import Release
 from indexer.terms import bare, fold, terms
 
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
-_MAY_TAKE = re.compile(
-    r"(?:能|可以?|可否|敢)[^,。;?!]{0,4}(?:吃|用|服|打|喝)|(?:吃|用|服|打|喝)[^,。;?!]{0,4}(?:吗|么|行)|行吗|行不|行么|可以吗|碍事|要紧|能换|换成这"
-)
 _FORBIDDEN = re.compile(r"禁用|忌用|禁止|不得|不能|不可使用|不应使用|不宜使用|应避免")
 _NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|用量|剂量|用药)|(给|喂)(狗|猫|犬|宠物)|兽用")
 
@@ -182,7 +179,7 @@ def _unasked(
         return mentioning(release, documents, names)
     own = says(question.query)
     found = [unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit)] if own else []
-    if touched and (not own or _MAY_TAKE.search(question.query.folded)):
+    if touched and (not own or MAY_TAKE.search(question.query.folded)):
         return [*touched, *found]
     return found if own else overview(release, documents)
 

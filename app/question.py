@@ -18,6 +18,11 @@ from indexer.terms import fold, terms, tidy
 
 LONGEST_QUESTION = 2000
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+# Whether a drug may be taken, in the words of those who ask it.
+MAY_TAKE = re.compile(
+    r"(?:能|可以?|可否|敢)[^,。;?!]{0,4}(?:吃|用|服|打|喝)|(?:吃|用|服|打|喝)[^,。;?!]{0,6}(?:吗|么|行|可以|中不中|碍事|要紧)"
+    r"|行吗|行不|行么|可以吗|碍事|要紧|能换|换成这|能不能"
+)
 # What stands before a name or a patient group that is meant not to count: 不是孩子, 没怀孕, 如果不喂奶了.
 _DENIED = re.compile(r"(?:不是|并非|而非|没有?|不再|无|(?<![能可会])不)(?:在|怀|过|有)?$")
 _TAKEN = re.compile(

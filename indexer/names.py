@@ -171,12 +171,13 @@ class NameIndex:
         """A stretch of a run that is one written character away from a held drug's name, longest first, and whose it may be.
 
         The first character is right, as in most slips. Three characters count only where they are the whole run, since words of
-        three characters are many.
+        three characters are many; with a dosage form behind it a name is a product's own.
         """
         for size in range(min(len(run), _LONGEST_HEARD), _FEWEST_STEM_CHARACTERS - 1, -1):
             for start in range(len(run) - size + 1):
                 written = run[start : start + size]
-                if size == _FEWEST_STEM_CHARACTERS and written != run:
+                rest = run[start + size :]
+                if (size == _FEWEST_STEM_CHARACTERS and written != run) or rest.startswith(tuple(self._forms)):
                     continue
                 meant = [name for gap in range(1, size) for name in self._gapped.get((written[:gap], written[gap + 1 :]), ())]
                 if documents := self._first_documents((name for name in meant if name != written), {"drug"}, 5):

@@ -1,7 +1,7 @@
 import pytest
 
 from app.answering import Answer, ask
-from app.conversation import read_question
+from app.following import read_question
 from app.question import Turn
 from indexer.release import Release
 
