@@ -265,4 +265,5 @@ def _for_another(question: Question, subjects: Sequence[Subject]) -> bool:
     """Whether a drug already spoken of is asked about for a patient told now: 娃1岁多也有痰,给喝点行不行."""
     drugs = all(subject.kind == "drug" for subject in subjects)
     taking = re.search("[吃用服喝打喂]", question.query.folded) is not None
-    return drugs and taking and question.own.is_told and set(question.sections) <= {DOSE}
+    told = question.own.is_told or bool(question.own.person)
+    return drugs and taking and told and set(question.sections) <= {DOSE}

@@ -14,7 +14,7 @@ from indexer.terms import fold
 
 _CONTRAINDICATIONS = "禁忌"
 _WARNED = (_CONTRAINDICATIONS, "注意事项", "特殊人群")
-_ALLERGIC = re.compile("过敏|皮试|皮肤试验")
+_ALLERGIC = re.compile("过敏|诱发|皮试|皮肤试验")
 _CLASS_STEM = re.compile(r"^(.{2,})类")
 
 
@@ -65,6 +65,8 @@ def _for_diseases(release: Release, documents: Sequence[Document], diseases: Seq
 def _for_allergies(release: Release, subject: Subject, documents: Sequence[Document], allergies: Sequence[str]) -> list[Unit]:
     """Contraindications for the allergic, where they name what the patient is allergic to, or that is this very drug or its class."""
     own = " ".join((*spellings(release, subject), *class_names(release, documents)))
+    held = [release.store.document(position) for name in allergies for position in release.names.exact(name)]
+    allergies = [*allergies, *(word for document in held for word in (fold(document.title), *_classes(release, [document])))]
     warned = [unit for unit in in_sections(release, documents, [_CONTRAINDICATIONS]) if _ALLERGIC.search(fold(unit.text))]
     return [unit for unit in warned if any(name in own or name in fold(unit.text) for name in allergies)]
 
@@ -80,10 +82,15 @@ def _of_other(release: Release, subject: Subject, other: Subject) -> list[Unit]:
     if named:
         return named
     cautions = release.guide.titles("注意事项")  # they speak of classes for other reasons: 对大环内酯类耐药率高
-    groups = class_names(release, documents_of(release, other))
-    groups += [stem[1] + "类" for name in groups if (stem := _CLASS_STEM.match(name))]
+    groups = _classes(release, documents_of(release, other))
     named = [unit for unit in sentences if any(name in fold(unit.text) for name in groups)]
     return [unit for unit in named if fold(unit.section.title) not in cautions and not _ALLERGIC.search(fold(unit.text))]
+
+
+def _classes(release: Release, documents: Sequence[Document]) -> list[str]:
+    """What drugs are by class, and the beginnings of such names that texts use alone: 硝酸酯类 of 硝酸酯类抗心绞痛药."""
+    groups = class_names(release, documents)
+    return groups + [stem[1] + "类" for name in groups if (stem := _CLASS_STEM.match(name))]
 
 
 def _speaks_of(release: Release, folded: str, other: Subject) -> bool:
