@@ -24,6 +24,7 @@ from indexer.terms import bare, fold, terms
 
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
 _FORBIDDEN = re.compile(r"禁用|忌用|禁止|不得|不能|不可使用|不应使用|不宜使用|应避免")
+_AMOUNT = re.compile(r"\d\s*(?:mg|g|kg|μg|ug|ml|u|iu|%|片|粒|袋|支|次|滴|喷)(?![a-z])|成人|儿童")
 _NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|用量|剂量|用药)|(给|喂)(狗|猫|犬|宠物)|兽用")
 
 
@@ -189,7 +190,7 @@ def _may_say(release: Release, question: Question, unit: Unit) -> bool:
     titles = {name: release.guide.titles(name) for name in (DOSE, INTERACTION)}
     title, folded = fold(unit.section.title), fold(unit.text)
     groups = [group for group in groups_of(release, question) if group.name != "成人"]
-    if title in titles[DOSE] and groups:
+    if title in titles[DOSE] and groups and _AMOUNT.search(folded):
         return is_for_patient(unit.text, question.patient) and any(group.about.search(folded) for group in groups)
     if title not in titles[INTERACTION]:
         return True

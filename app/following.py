@@ -36,7 +36,7 @@ _ORDINAL = re.compile(r"第([一二三四五1-5])(?:个|种)|前(?:一|面|边)(
 _BOTH = re.compile(r"(?:这|那|它)?(?:两|俩)(?:个|种|样)?(?:药|都|一起|同时|能)|这两[个种]|它们|二者|两者")
 _YES = re.compile(r"^(?:是的?|对的?|嗯+|好的?|没错|就是)[,。!]?(?:就是)?(?:这|它|那)?个?[。!]?$")
 _NUMBERED = {c: n for n, c in enumerate("一二三四五")} | {c: n for n, c in enumerate("12345")}
-_QUOTED = re.compile(r"没有(?:收录)?[“\"]([^”\"]+)[”\"]")
+_QUOTED = re.compile(r"[“\"]([^”\"]+)[”\"]")
 # Share of a run's terms that the subjects' texts must hold for a question to stay with them.
 # 0.5: as many turns of the golden dialogues are answered rightly as with 0.2, and three fewer beside the point.
 _KNOWN_SHARE = 0.5

@@ -58,6 +58,8 @@ def message_pieces(answer: Answer) -> Iterator[str]:
         yield "\n"
     for notice in notices[:-1]:
         yield f"{escape(notice)}\n\n"
+    if answer.status == "clarify" and answer.candidates:  # numbered, so that "第二个" answers too
+        yield "".join(f"{number}. {escape(candidate.title)}\n" for number, candidate in enumerate(answer.candidates, 1)) + "\n"
     yield escape(notices[-1])
 
 

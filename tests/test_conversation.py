@@ -2,6 +2,7 @@ import pytest
 
 from app.answering import Answer, ask
 from app.following import read_question
+from app.layout import message_pieces
 from app.question import Turn
 from indexer.release import Release
 
@@ -96,3 +97,13 @@ def test_another_person_is_another_patient(shipped: Release) -> None:
 def test_fifty_turns_stay_fast(shipped: Release) -> None:
     turns = [Turn("user", "3岁孩子布洛芬吃多少"), Turn("assistant", "布洛芬：……"), Turn("user", "那剂量呢"), Turn("assistant", "……")] * 13
     assert sorted(ask(shipped, "它的禁忌呢", turns).milliseconds for _ in range(5))[2] < 100  # 20 on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("question", "choice", "title"), [("头孢克罗怎么吃", "第一个", "头孢克洛胶囊"), ("环孢素怎么吃", "第二个", "环孢素口服溶液")]
+)
+def test_a_question_back_is_answered_by_its_number(sample: Release, question: str, choice: str, title: str) -> None:
+    back = ask(sample, question)
+    turns = [Turn("user", question), Turn("assistant", "".join(message_pieces(back)))]
+    answer = ask(sample, choice, turns)
+    assert (back.status, answer.status, {c.unit.document.title for c in answer.citations}) == ("clarify", "answered", {title})
