@@ -21,7 +21,7 @@ from app.selection import (
     unique,
     warnings,
 )
-from app.signs import other_disease
+from app.signs import describes, other_disease
 from app.unnamed import PURPOSE, asks_outside, stranger_named, unknown_subject, without_subject
 from indexer.documents import Document
 from indexer.names import Mention
@@ -68,7 +68,7 @@ def _documents(release: Release, subjects: Sequence[Subject]) -> list[Document]:
 
 def _not_for_us(release: Release, question: Question) -> str:
     """Why a question gets no answer whatever is held: animals, and what safety declines."""
-    if reason := declined(question.text, release.guide.words):
+    if reason := declined(question.text, release.guide.words, tells_signs=describes(question)):
         return reason
     return "只收录人用药的资料。" if _NOT_HUMAN.search(question.query.folded) else ""
 
