@@ -13,9 +13,9 @@ from app.prescribing import described, groups_of, patient_told, prescribed
 from app.question import MAY_TAKE, Question, kinds_of, says
 from app.safety import declined
 from app.selection import DOSE, INTERACTION, closer, covering, for_populations, in_sections, mentioning, overview, unique, warnings
-from app.signs import other_disease
+from app.signs import describes, other_disease
 from app.subject import Subject, documents_of, spellings
-from app.surfacing import together, touching
+from app.surfacing import together, touching, warned_first
 from app.unnamed import PURPOSE, asks_outside, stranger_named, unknown_subject, without_subject
 from indexer.documents import Document
 from indexer.names import Mention
@@ -23,7 +23,6 @@ from indexer.release import Release
 from indexer.terms import bare, fold, terms
 
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
-_FORBIDDEN = re.compile(r"禁用|忌用|禁止|不得|不能|不可使用|不应使用|不宜使用|应避免")
 _AMOUNT = re.compile(r"\d\s*(?:mg|g|kg|μg|ug|ml|u|iu|%|片|粒|袋|支|次|滴|喷)(?![a-z])|成人|儿童")
 _NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|用量|剂量|用药)|(给|喂)(狗|猫|犬|宠物)|兽用")
 
@@ -84,7 +83,7 @@ def _misspelt_drug(release: Release, question: Question) -> Clarification | None
 
 def _not_for_us(release: Release, question: Question) -> str:
     """Why a question gets no answer whatever is held: animals, and what safety declines."""
-    if reason := declined(question.text, release.guide.words):
+    if reason := declined(question.text, release.guide.words, tells_signs=describes(question)):
         return reason
     return "只收录人用药的资料。" if _NOT_HUMAN.search(question.query.folded) else ""
 
@@ -140,21 +139,14 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     touched = [unit for unit in touching(release, question, subject) if unit.document.id not in elsewhere]
     found = _answering(release, question, subject, documents, focus, touched)
     if not found and _may_be_reworded(release, question, subject):
-        found = covering(release, documents, question.query)
+        found = [unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit)]
     if not found:
         return Refusal(_what_is_missing(release, question, subject, documents), tuple(positions))
     if question.sections and DOSE not in question.sections and question.query.says_more:
-        found = unique([*closer(release, documents, question.query, found), *found])
+        nearer = closer(release, documents, question.query, found)
+        found = unique([*(unit for unit in nearer if _may_say(release, question, unit)), *found])
     notices = (*disagreement(documents, found), *_absent(release, question, subject, documents), *patient_told(release, question))
-    return Evidence(tuple(unique(_warned_first(question, found, touched))), notices)
-
-
-def _warned_first(question: Question, found: list[Unit], touched: list[Unit]) -> list[Unit]:
-    """What answers, then what concerns the patient; before a dose stands what forbids it to this patient."""
-    if DOSE not in question.sections:
-        return found + touched
-    forbidding = [unit for unit in touched if _FORBIDDEN.search(fold(unit.text))]
-    return [*forbidding, *found, *touched]
+    return Evidence(tuple(unique(warned_first(question, found, touched))), notices)
 
 
 def _answering(
@@ -177,7 +169,7 @@ def _unasked(
         spoken = for_populations(release, documents, question.groups, ())
         return [unit for unit in spoken if is_for_patient(unit.text, question.patient)]
     if names:
-        return mentioning(release, documents, names)
+        return [unit for unit in mentioning(release, documents, names) if is_for_patient(unit.text, question.patient)]
     own = says(question.query)
     found = [unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit)] if own else []
     if touched and (not own or MAY_TAKE.search(question.query.folded)):
@@ -186,7 +178,11 @@ def _unasked(
 
 
 def _may_say(release: Release, question: Question, unit: Unit) -> bool:
-    """Whether a sentence found by its words may be shown: no dose for other patients, no word on a drug that nobody named."""
+    """Whether a sentence found by its words may be shown: no dose for other patients, nothing of a group that the patient is said not
+    to be of, no word on a drug that nobody named.
+    """
+    if any(group.about.search(fold(unit.text)) for group in question.own.denied):
+        return False
     titles = {name: release.guide.titles(name) for name in (DOSE, INTERACTION)}
     title, folded = fold(unit.section.title), fold(unit.text)
     groups = [group for group in groups_of(release, question) if group.name != "成人"]

@@ -31,13 +31,16 @@ def is_emergency(question: str, patterns: Sequence[str]) -> bool:
     return any(not _DENIED.search(folded, 0, match.start()) for match in matches)
 
 
-def declined(question: str, words: Words) -> str:
-    """Why a question gets no answer whatever is held, or "": harm to oneself, orders to the program, a view instead of a text."""
+def declined(question: str, words: Words, *, tells_signs: bool = False) -> str:
+    """Why a question gets no answer whatever is held, or "": harm to oneself, orders to the program, a view instead of a text.
+
+    `tells_signs`: it describes a patient, and "what do you think it is" asks for no view.
+    """
     folded = fold(question)
     reasons = (
         (words.self_harm, "涉及伤害自己的问题不提供用药信息，请立即向身边的人和急救求助。"),
         (words.instruction, "这里只按收录的资料回答，不执行其他指令；请只写要问的药品或疾病。"),
-        (words.opinion, "只引用资料，不提供个人看法、评价或代为决定；可以改问适应症、用法、禁忌等具体内容。"),
+        (() if tells_signs else words.opinion, "只引用资料，不提供个人看法、评价或代为决定；可以改问适应症、用法、禁忌等具体内容。"),
     )
     return next((reason for patterns, reason in reasons if any(re.search(pattern, folded) for pattern in patterns)), "")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from app.citations import Unit
 from app.patient import Patient, is_for_patient, names_patient
 from app.question import Question
-from app.selection import class_names, for_populations, in_sections, unique, warnings
+from app.selection import DOSE, class_names, for_populations, in_sections, unique, warnings
 from app.subject import Subject, documents_of, spellings
 from indexer.documents import Document
 from indexer.release import Release
@@ -15,6 +15,7 @@ from indexer.terms import fold
 _CONTRAINDICATIONS = "禁忌"
 _WARNED = (_CONTRAINDICATIONS, "注意事项", "特殊人群")
 _ALLERGIC = re.compile("过敏|诱发|皮试|皮肤试验")
+_FORBIDDEN = re.compile(r"禁用|忌用|禁止|不得|不能|不可使用|不应使用|不宜使用|应避免")
 _CLASS_STEM = re.compile(r"^(.{2,})类")
 
 
@@ -41,6 +42,14 @@ def together(release: Release, drugs: Sequence[Subject], beside: Sequence[Subjec
             if other.documents != subject.documents:
                 found += _of_other(release, subject, other) + _of_other(release, other, subject)
     return unique(found)
+
+
+def warned_first(question: Question, found: list[Unit], touched: list[Unit]) -> list[Unit]:
+    """What answers, then what concerns the patient; before a dose stands what forbids it to this patient."""
+    if DOSE not in question.sections:
+        return found + touched
+    forbidding = [unit for unit in touched if _FORBIDDEN.search(fold(unit.text))]
+    return [*forbidding, *found, *touched]
 
 
 def _for_groups(release: Release, documents: Sequence[Document], question: Question) -> list[Unit]:

@@ -64,6 +64,8 @@ def stranger_named(release: Release, question: Question) -> Finding | None:
         if joined is not None:
             whole = question.query.folded[joined.start : stranger.end]
             return Refusal(f"没有收录“{whole}”。", joined.documents, whole)
+        if stranger.kind == "disease" and describes(question) and not question.sections:  # one more sign of a story
+            continue
         if question.subjects:
             finding = _beside_held(release, question, stranger)
         else:
@@ -93,6 +95,8 @@ def _beside_held(release: Release, question: Question, stranger: Stranger) -> Fi
 
 def _in_plain_text(release: Release, question: Question, name: str) -> bool:
     """Whether texts speak of a name that no document bears: plain texts, or indications of drugs for a disease to be treated."""
+    if not question.sections:
+        return False
     hits = find_passages(release, question.query, _LOOKED_THROUGH)
     return any(name in fold(hit.text) and _may_answer(release, question, hit) for hit in hits)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,15 @@ class _Scored:
     cosine: float
 
 
+@dataclass(frozen=True, slots=True)
+class NearDisease:
+    """A disease found for described signs. `keyword`, 0 to 1, is its BM25 beside the best one's; `similarity` its best passage's cosine."""
+
+    document: Document
+    keyword: float
+    similarity: float
+
+
 def search(release: Release, question: str, limit: int = 10) -> list[Hit]:
     """The best passages for a question, best first; equal scores in the order of the release.
 
@@ -83,13 +92,24 @@ def find_passages(release: Release, query: Query, limit: int, documents: Sequenc
     ]
 
 
-def diseases_nearest(release: Release, said: Sequence[Said], limit: int) -> list[Document]:
-    """Diseases whose passages say the most of what is meant, by the sum of their passages' BM25; ties in the order of the release."""
+def diseases_nearest(release: Release, query: Query, said: Sequence[Said], sections: Collection[str], limit: int) -> list[NearDisease]:
+    """Diseases whose passages say the most of what is meant, by the sum of their passages' BM25; ties in the order of the release.
+
+    `sections` are folded headings: only those count for the similarity.
+    """
     scores: dict[int, float] = defaultdict(float)
-    for passage, score in release.keywords.search(sorted(meant_terms(said)), _SUMMED, release.diseases) if release.diseases else ():
+    wanted = sorted(set(terms(query.folded)) | meant_terms(said))
+    for passage, score in release.keywords.search(wanted, _SUMMED, release.diseases) if release.diseases else ():
         scores[release.store.passage(passage)[0]] += score
-    ranked = sorted(scores, key=lambda position: (-scores[position], position))
-    return [release.store.document(position) for position in ranked[:limit]]
+    ranked = sorted(scores, key=lambda position: (-scores[position], position))[:limit]
+    vector = release.embedder.embed([" ".join([query.folded, *(part.texts[0] for part in said)])])[0]
+    near = []
+    for position in ranked:
+        document = release.store.document(position)
+        passages = [n for n, p in release.store.passages_of(position) if fold(document.sections[p.section].title) in sections]
+        cosines = release.vectors.vectors(np.array(passages)) @ vector if passages else np.zeros(1)
+        near.append(NearDisease(document, scores[position] / scores[ranked[0]], float(cosines.max())))
+    return near
 
 
 def meant_terms(said: Iterable[Said]) -> set[str]:

@@ -64,7 +64,6 @@ class Words:
     self_harm: tuple[str, ...]
     opinion: tuple[str, ...] = ()
     instruction: tuple[str, ...] = ()
-    which_disease: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
