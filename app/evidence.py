@@ -10,7 +10,7 @@ from app.finding import Clarification, Evidence, Finding, Refusal
 from app.lookalike import other_meanings
 from app.patient import is_for_patient
 from app.prescribing import described, groups_of, patient_told, prescribed
-from app.question import MAY_TAKE, Question, kinds_of, says
+from app.question import MAY_TAKE, NAMELESS, Question, kinds_of, says
 from app.safety import declined
 from app.selection import DOSE, INTERACTION, closer, covering, for_populations, in_sections, mentioning, overview, unique, warnings
 from app.signs import describes, other_disease
@@ -207,7 +207,7 @@ def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:
     """What a question says beside its cue that the documents speak of too, word for word."""
     whole = fold(" ".join(document.text for document in documents))
     wanted = [match[1] if (match := PURPOSE.fullmatch(run)) else run for run in question.query.pointed]
-    return [run for run in wanted if len(run) > 1 and run in whole]
+    return [run for run in wanted if len(run) > 1 and run in whole and not NAMELESS.fullmatch(run)]
 
 
 def _partners(question: Question) -> list[str]:

@@ -24,7 +24,9 @@ _NOT_HAD = re.compile("没有?|无|不是")
 _LEAVING = re.compile(r"换个(?:话题|问题)|另外?(?:请教|想问|问)|不问这|不说这|新问题|别的问题")
 _BACK = re.compile(r"刚才|前面|上面|说回|回到|说正事|继续|接着说|还是那|那个(?:药|病)")
 _FOLLOWING = re.compile(r"(?:呢|的话)[,?。!]|(?:呢|的话)$|^(?:那|如果|要是|万一|换成|改成|之后|然后|和|跟|与|同)")
-_CORRECTING = re.compile(r"更正|说错|写错|打错|看错|看串|弄错|搞错|我说的是|我是说|我问的是|应该是|不是.{1,12}(?:[,]|是)")
+_CORRECTING = re.compile(
+    r"更正|不对[,。]|说错|写错|打错|看错|看串|弄错|搞错|我说的是|我是说|我(?:要|想)?问的是|应该是|不是.{1,12}(?:[,]|是)"
+)
 _ADDING = re.compile(r"还|也|又|另外|对了|并且|同时|合并|加上|而且")
 _HOW_MUCH = re.compile(
     r"[喂给吃用喝打服来](?:多少|几[片粒包袋滴支毫次])|(?:一[次天日顿晚]|每[次天日顿晚]|最多).{0,3}(?:多少|几[片粒包袋滴支毫次])|怎么[给喂减加]"
@@ -32,8 +34,12 @@ _HOW_MUCH = re.compile(
 _SAME = re.compile(r"一样|也是|也会|也要|也能|也得")
 _DISEASE = re.compile("病")
 _CHOICES = re.compile(r"您要[找问]的是[:：]?")
-_ORDINAL = re.compile(r"第([一二三四五1-5])(?:个|种)|前(?:一|面|边)(?:那|这)?(?:一)?个|前者|后(?:一|面|边)(?:那|这)?(?:一)?个|后者")
-_BOTH = re.compile(r"(?:这|那|它)?(?:两|俩)(?:个|种|样)?(?:药|都|一起|同时|能)|这两[个种]|它们|二者|两者")
+_ORDINAL = re.compile(
+    r"第([一二三四五1-5])(?:个|种)|[前上](?:一|面|边)(?:那|这)?(?:一)?[个种]|前者|后(?:一|面|边)(?:那|这)?(?:一)?[个种]|后者|最后一?[个种]"
+)
+_BOTH = re.compile(r"(?:这|那|它)?(?:两|俩)(?:个|种|样)?(?:药|都|一起|一块|同时|能)|这[两俩][个种]?|它[们俩]|二者|两者")
+# "能一起吃吗" after two drugs is about both; "能和其他药一起吃吗" is not.
+_TOGETHER, _COMPANY = re.compile("一起|一块|同时|合用|同服|联用"), re.compile("[和与跟]|同(?!时|服)")
 _YES = re.compile(r"^(?:是的?|对的?|嗯+|好的?|没错|就是)[,。!]?(?:就是)?(?:这|它|那)?个?[。!]?$")
 _NUMBERED = {c: n for n, c in enumerate("一二三四五")} | {c: n for n, c in enumerate("12345")}
 _QUOTED = re.compile(r"[“\"]([^”\"]+)[”\"]")
@@ -111,8 +117,9 @@ def _pointed_at(release: Release, question: Question, conversation: Conversation
         if ordinal[1]:
             number = _NUMBERED[ordinal[1]]
             return (listed[number],) if number < len(listed) else ()
-        return (drugs[-2 if ordinal[0].startswith("前") else -1],) if len(drugs) > 1 else ()
-    if _BOTH.search(folded) and len(drugs) > 1:
+        return (drugs[-2 if ordinal[0][0] in "前上" else -1],) if len(drugs) > 1 else ()
+    alone = _TOGETHER.search(folded) and not _COMPANY.search(folded) and not says(question.query)
+    if (_BOTH.search(folded) or alone) and len(drugs) > 1:
         return tuple(drugs[-2:])
     return ()
 

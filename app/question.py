@@ -145,17 +145,18 @@ def _is_predicate(query: Query, mention: Mention) -> bool:
 def _patient_of(release: Release, query: Query, mentions: Sequence[Mention]) -> tuple[Patient, tuple[Population, ...]]:
     """What a question tells of the patient, and the patient groups it speaks of."""
     folded = query.folded
-    spans = release.guide.populations_in(mask(folded, [(m.start, m.end) for m in query.mentions if m.kind == "drug"]))
+    unnamed = mask(folded, [(mention.start, mention.end) for mention in query.mentions if mention.kind == "drug"])
+    spans = release.guide.populations_in(unnamed)
     denied = tuple(dict.fromkeys(group for group, start, _ in spans if _DENIED.search(folded[:start])))
     groups = tuple(dict.fromkeys(group for group, _, _ in spans if group not in denied))
     taking = [_subject(query, m) for m in mentions if m.kind == "drug" and _TAKEN.search(folded[: m.start])]
     told = [_subject(query, m) for m in mentions if m.kind == "disease" and _is_told(folded, m)]
     patient = mother_of(
         Patient(
-            person_in(folded),
+            person_in(unnamed),
             groups,
             denied,
-            patient_age(query.folded),
+            patient_age(unnamed),
             patient_clearance(folded),
             patient_weight(folded),
             unique_subjects(told),
