@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from app.citations import Unit
 from app.patient import Patient, is_for_patient, names_patient
 from app.question import Question
-from app.selection import DOSE, class_names, for_populations, in_sections, unique, warnings
+from app.selection import DOSE, INTERACTION, class_names, for_populations, in_sections, unique, warnings
 from app.subject import Subject, documents_of, spellings
 from indexer.documents import Document
 from indexer.release import Release
@@ -85,15 +85,18 @@ def _with_drugs(release: Release, drugs: Sequence[Subject], beside: Sequence[Sub
 
 
 def _of_other(release: Release, subject: Subject, other: Subject) -> list[Unit]:
-    """What a drug's warnings say of another: by name, else by its class."""
-    sentences = warnings(release, documents_of(release, subject))
-    named = [unit for unit in sentences if _speaks_of(release, fold(unit.text), other)]
-    if named:
-        return named
-    cautions = release.guide.titles("注意事项")  # they speak of classes for other reasons: 对大环内酯类耐药率高
+    """What a drug's warnings say of another: by name, else by its class; a contraindication by class counts beside the name too."""
+    sentences = [(unit, fold(unit.text)) for unit in warnings(release, documents_of(release, subject))]
+    names = spellings(release, other)
+    parts = {name[at : at + 2] for name in names for at in range(len(name) - 1)}  # most sentences hold none of them
+    near = [(unit, text) for unit, text in sentences if any(part in text for part in parts)]
+    named = [unit for unit, text in near if _speaks_of(release, text, other, names)]
     groups = _classes(release, documents_of(release, other))
-    named = [unit for unit in sentences if any(name in fold(unit.text) for name in groups)]
-    return [unit for unit in named if fold(unit.section.title) not in cautions and not _ALLERGIC.search(fold(unit.text))]
+    titles = release.guide.titles
+    # Cautions speak of classes for other reasons: 对大环内酯类耐药率高.
+    places = {*titles(_CONTRAINDICATIONS), *(() if named else titles(INTERACTION))}
+    of_class = [unit for unit, text in sentences if any(name in text for name in groups) and not _ALLERGIC.search(text)]
+    return named + [unit for unit in of_class if fold(unit.section.title) in places]
 
 
 def _classes(release: Release, documents: Sequence[Document]) -> list[str]:
@@ -102,13 +105,13 @@ def _classes(release: Release, documents: Sequence[Document]) -> list[str]:
     return groups + [stem[1] + "类" for name in groups if (stem := _CLASS_STEM.match(name))]
 
 
-def _speaks_of(release: Release, folded: str, other: Subject) -> bool:
+def _speaks_of(release: Release, folded: str, other: Subject, names: Sequence[str]) -> bool:
     """Whether a text names a drug, and not only another whose name holds that name: 泼尼松 in 泼尼松龙."""
     mentions = release.names.mentions(folded)
     if any(not mention.is_other and set(mention.documents) & set(other.documents) for mention in mentions):
         return True
     strange = [mention for mention in mentions if not set(mention.documents) & set(other.documents)]
-    for name in spellings(release, other):
+    for name in names:
         at = folded.find(name)
         while at >= 0:
             if not any(mention.start <= at and at + len(name) <= mention.end for mention in strange):
