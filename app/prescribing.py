@@ -24,6 +24,8 @@ def prescribed(release: Release, question: Question, subject: Subject, documents
     populations = groups_of(release, question) if dose else list(question.asked_groups)
     if populations and subject.kind == "drug" and not _own_population(populations, documents):
         found = for_populations(release, documents, populations, question.sections)
+        if not found and all(population.name == "成人" for population in populations):
+            found = [unit for unit in in_sections(release, documents, question.sections) if _for_everybody(release, unit)]
     else:
         found = in_sections(release, documents, question.sections)
         if not found and set(question.sections) & {"概述", "药物类别"}:
@@ -88,6 +90,11 @@ def _for_purpose(release: Release, documents: Sequence[Document], found: list[Un
     spoken = mentioning(release, documents, about)
     doses = [unit for unit in found if unit in spoken]
     return doses or spoken or found
+
+
+def _for_everybody(release: Release, unit: Unit) -> bool:
+    """Whether a sentence names no patient group; what a label says so is for adults."""
+    return not any(population.about.search(fold(unit.text)) for population in release.guide.populations)
 
 
 def _own_population(populations: Sequence[Population], documents: Sequence[Document]) -> bool:

@@ -69,6 +69,11 @@ def test_a_dose_holds_the_number_told(shipped: Release, question: str, shown: st
     assert never not in text
 
 
+@pytest.mark.parametrize(("age", "answered"), [("34", True), ("5", False)])
+def test_what_a_label_says_of_nobody_is_for_adults(sample: Release, age: str, answered: bool) -> None:
+    assert (ask(sample, f"我{age}岁，逍遥丸怎么吃").status == "answered") is answered
+
+
 def test_three_drugs_are_checked_pairwise(shipped: Release) -> None:
     text = asked(shipped, "阿司匹林、布洛芬和华法林一起吃行吗")
     for words in ("布洛芬可能妨碍小剂量阿司匹林", "合用使出血尤其消化道出血风险增加", "合用出血风险明显增加"):
