@@ -21,7 +21,7 @@ _CLASS = 4
 _LONGEST_HEARD = 8
 # What may follow or precede a name without being part of a longer one.
 _JOINTS = "和与跟及或同、,;"
-_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂"
+_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂补停换输挂成"
 
 
 class Rank(IntEnum):

@@ -9,6 +9,7 @@ import numpy as np
 
 from indexer.documents import Document
 from indexer.lay_terms import Said
+from indexer.measure import mean
 from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.terms import fold, missing_terms, terms
@@ -149,7 +150,7 @@ def share_said(release: Release, query: Query, text: str) -> float:
 
 def _bigrams_held(release: Release, runs: Sequence[str], folded: str) -> tuple[float, float]:
     there = set(terms(folded))
-    wanted = [term for run in runs for term in terms(run)]
+    wanted = [term for run in runs for term in terms(run) if len(term) > 1]  # a lone character says too little
     weights = [(rarity(release, term), term in there) for term in wanted]
     return sum(weight for weight, found in weights if found), sum(weight for weight, _ in weights)
 
@@ -168,8 +169,8 @@ def overlapping(said: Sequence[Said]) -> list[list[Said]]:
 
 
 def meaning_rarity(release: Release, said: Said) -> float:
-    """How rare a meaning is: as its commonest wording, which is as rare as the rarest of its terms."""
-    return min(max((rarity(release, term) for term in terms(text)), default=0.0) for text in said.texts)
+    """How rare a meaning is: the mean over its wordings, each as rare as the rarest of its terms."""
+    return mean([max((rarity(release, term) for term in terms(text)), default=0.0) for text in said.texts])
 
 
 def rarity(release: Release, term: str) -> float:
