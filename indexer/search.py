@@ -22,6 +22,7 @@ _SECTION_BONUS = 1.0
 _CANDIDATES = 100
 _LONG_RUN = 5  # terms
 _SUMMED = 200
+_GROUP_WEIGHT = 5.0  # as a term in one of 150 passages
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +138,14 @@ def coverage(release: Release, runs: Sequence[str], text: str) -> float:
 def share_said(release: Release, query: Query, text: str) -> float:
     """As `coverage`, for what a question says beside names, its lay terms read in the words of texts.
 
-    Lay terms that overlap say one thing: the rarest counts, and it stands in the text where any of them does.
+    Lay terms that overlap say one thing: the rarest counts, and it stands in the text where any of them does. A patient group counts
+    as much as a rare word.
     """
     folded = fold(text)
     held, total = _bigrams_held(release, query.unsaid, folded)
+    for group in query.populations:
+        total += _GROUP_WEIGHT
+        held += _GROUP_WEIGHT if group.about.search(folded) else 0.0
     for parts in overlapping(query.said_beside_names):
         weight = max(meaning_rarity(release, part) for part in parts)
         total += weight
