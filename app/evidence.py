@@ -196,11 +196,12 @@ def _may_say(release: Release, question: Question, unit: Unit) -> bool:
 
 
 def _may_be_reworded(release: Release, question: Question, subject: Subject) -> bool:
-    """Whether sentences may answer that stand in other sections than the one asked for, which the documents do not have."""
-    of_patients = subject.kind == "drug" and bool(question.groups)
-    return bool(question.sections) and not (
-        asks_outside(release, question) or of_patients or DOSE in question.sections or _partners(question)
-    )
+    """Whether sentences may answer that stand in other sections than the one asked for, which the documents do not have.
+
+    Never for a dose or a patient group of a drug; a disease has neither, and is asked how much salt or water a day.
+    """
+    strict = subject.kind == "drug" and (bool(question.groups) or DOSE in question.sections)
+    return bool(question.sections) and not (strict or asks_outside(release, question) or _partners(question))
 
 
 def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:

@@ -21,7 +21,7 @@ SHOWN = 0.4
 FEWEST, FEWEST_BESIDE = 2, 3
 # Characters beside cues and question words. 14: of 420 questions that name a thing not held and hold one sign by chance the longest
 # has 11, the shortest story with one known sign has 15.
-LONG = 14
+LONG, SHORT = 14, 6
 _YES_OR_NO = re.compile(r"吗|么[?。!]?$|能不能|可不可以|影响|正常")
 # Beside the share of signs shown count the cosine, 1 each, and BM25: the best first three of 104 descriptions (0.70 without, 0.88 with).
 _KEYWORD_SHARE = 0.5
@@ -35,11 +35,15 @@ _ASKED = frozenset("概述 病因 临床表现 诊断要点 急症信号 并发�
 def describes(question: Question) -> bool:
     """Whether a question tells signs of a patient and asks, or leaves open, what they are.
 
-    A single sign that the lay terms know does too, in a longer story that does not end in a yes or no.
+    A single sign that the lay terms know does too, in a longer story that does not end in a yes or no, or with a setting where the
+    question asks for a disease.
     """
-    signs = [group for group in _told(question) if any(said.of == "sign" for said in group)]
-    told_more = sum(map(len, question.query.residue)) >= LONG and not _YES_OR_NO.search(question.query.folded)
-    return len(signs) >= (1 if told_more else FEWEST) and set(question.sections) <= _ASKED
+    told = _told(question)
+    signs = sum(any(said.of == "sign" for said in group) for group in told)
+    length = sum(map(len, question.query.residue))
+    story = length >= LONG and not _YES_OR_NO.search(question.query.folded)
+    asks = length >= SHORT and len(told) >= FEWEST and question.sections == ("概述",)
+    return signs >= (1 if story or asks else FEWEST) and set(question.sections) <= _ASKED
 
 
 def other_disease(release: Release, question: Question) -> Evidence | None:

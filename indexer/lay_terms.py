@@ -10,6 +10,8 @@ from ahocorasick_rs import AhoCorasick, MatchKind
 
 from indexer.terms import fold
 
+# A gap in a pattern does not reach over a clause's end.
+_ANYTHING = re.compile(r"(?<!\\)\.(?=\{)")
 Table = Literal["sign", "setting", "term"]
 # "不发烧" says that there is no fever.
 _DENIED = re.compile(r"(?:没有?|无|不|未|否认|no |without )(?:怎么|见|出现|感觉|any )?$")
@@ -65,7 +67,8 @@ def _affirmed(pattern: re.Pattern[str], folded: str, table: Table) -> re.Match[s
 def _compiled(entries: Mapping[str, str], table: Table) -> Iterable[tuple[re.Pattern[str], tuple[str, ...], Table]]:
     for written, spoken in entries.items():
         texts = tuple(fold(text) for text in written.split("|"))
-        yield re.compile("|".join([spoken, *(re.escape(text) for text in texts if len(text) > 1)])), texts, table
+        within = _ANYTHING.sub("[^,。;!?、]", spoken)
+        yield re.compile("|".join([within, *(re.escape(text) for text in texts if len(text) > 1)])), texts, table
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ _CLASS = 4
 _LONGEST_HEARD = 8
 # What may follow or precede a name without being part of a longer one.
 _JOINTS = "和与跟及或同、,;"
-_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂滴涂喷含打"
+_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂补停换输挂成滴涂喷含打"
 
 
 class Rank(IntEnum):

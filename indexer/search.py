@@ -9,6 +9,7 @@ import numpy as np
 
 from indexer.documents import Document
 from indexer.lay_terms import Said
+from indexer.measure import mean
 from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.terms import fold, missing_terms, terms
@@ -21,6 +22,7 @@ _SECTION_BONUS = 1.0
 _CANDIDATES = 100
 _LONG_RUN = 5  # terms
 _SUMMED = 200
+_GROUP_WEIGHT = 5.0  # as a term in one of 150 passages
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,14 @@ def coverage(release: Release, runs: Sequence[str], text: str) -> float:
 def share_said(release: Release, query: Query, text: str) -> float:
     """As `coverage`, for what a question says beside names, its lay terms read in the words of texts.
 
-    Lay terms that overlap say one thing: the rarest counts, and it stands in the text where any of them does.
+    Lay terms that overlap say one thing: the rarest counts, and it stands in the text where any of them does. A patient group counts
+    as much as a rare word.
     """
     folded = fold(text)
     held, total = _bigrams_held(release, query.unsaid, folded)
+    for group in query.populations:
+        total += _GROUP_WEIGHT
+        held += _GROUP_WEIGHT if group.about.search(folded) else 0.0
     for parts in overlapping(query.said_beside_names):
         weight = max(meaning_rarity(release, part) for part in parts)
         total += weight
@@ -149,7 +155,7 @@ def share_said(release: Release, query: Query, text: str) -> float:
 
 def _bigrams_held(release: Release, runs: Sequence[str], folded: str) -> tuple[float, float]:
     there = set(terms(folded))
-    wanted = [term for run in runs for term in terms(run)]
+    wanted = [term for run in runs for term in terms(run) if len(term) > 1]  # a lone character says too little
     weights = [(rarity(release, term), term in there) for term in wanted]
     return sum(weight for weight, found in weights if found), sum(weight for weight, _ in weights)
 
@@ -168,8 +174,8 @@ def overlapping(said: Sequence[Said]) -> list[list[Said]]:
 
 
 def meaning_rarity(release: Release, said: Said) -> float:
-    """How rare a meaning is: as its commonest wording, which is as rare as the rarest of its terms."""
-    return min(max((rarity(release, term) for term in terms(text)), default=0.0) for text in said.texts)
+    """How rare a meaning is: the mean over its wordings, each as rare as the rarest of its terms."""
+    return mean([max((rarity(release, term) for term in terms(text)), default=0.0) for text in said.texts])
 
 
 def rarity(release: Release, term: str) -> float:

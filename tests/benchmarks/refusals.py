@@ -4,14 +4,18 @@ usage: python tests/benchmarks/refusals.py [--questions FILE] [--index DIR]
 
 Three thresholds decide: `fitting`, how well a sentence of a named drug or disease must fit the question; `shown`, the share of described
 signs that a disease must show; `covered`, the share of a question that names nothing held which a passage must hold. Each is moved alone,
-the others stay at their defaults. Shares come with Wilson's 95 % interval.
+the others stay at their defaults. Shares come with Wilson's 95 % interval. `astray`: a held name before a question that is not medical,
+which no list of words foresees.
 """
 
 import argparse
+import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+
+from answers import NOT_MEDICAL
 
 from app import selection, signs, unnamed
 from app.answering import ask
@@ -40,15 +44,23 @@ def refusals(release: Release, asked: Sequence[AskedQuestion]) -> tuple[list[boo
     return [refused for must, refused in got if must], [refused for must, refused in got if not must]
 
 
+def astray(release: Release) -> list[str]:
+    """Held names, drawn with a fixed seed, before questions that are not medical."""
+    dice = random.Random(7)
+    return [f"{release.names.title(dice.randrange(release.store.documents))} {question}" for question in NOT_MEDICAL for _ in range(4)]
+
+
 def print_curve(release: Release, asked: Sequence[AskedQuestion], name: str) -> None:
     """One line for each value of a threshold."""
+    strays = astray(release)
     module, constant, values = THRESHOLDS[name]
     default = getattr(module, constant)
-    sys.stdout.write(f"\n{name}   rightly refused, %   wrongly refused, %\n")
+    sys.stdout.write(f"\n{name}   rightly refused, %   wrongly refused, %   astray refused, %\n")
     for value in values:
         setattr(module, constant, value)
         must, may = refusals(release, asked)
-        sys.stdout.write(f"  {value:.2f}   {share(must)}   {share(may)}{' <- default' if value == default else ''}\n")
+        off = share([ask(release, question).status == "refused" for question in strays])
+        sys.stdout.write(f"  {value:.2f}   {share(must)}   {share(may)}   {off}{' <- default' if value == default else ''}\n")
     setattr(module, constant, default)
 
 
