@@ -9,9 +9,11 @@ from app.checking import Gate
 from app.citations import Citation, Unit, cite
 from app.evidence import gather
 from app.finding import Clarification, Evidence, Finding
+from app.following import read_question
 from app.generators import Draft, Generator, QuotingGenerator
 from app.instructions import without_instructions
-from app.question import Turn, read_question
+from app.lookalike import confusion_notices
+from app.question import Question, Turn
 from app.safety import DISCLAIMER, EMERGENCY, REFUSAL, is_emergency, review_notices
 from indexer.documents import Document
 from indexer.release import Release
@@ -97,7 +99,7 @@ def ask_by_sentence(
             said.append(one)
             yield one
         spoken_by = QuotingGenerator.name if gate.fell_back else generator.name
-        told = [*gate.notices, *finding.notices, *withheld]
+        told = [*gate.notices, *finding.notices, *withheld, *(_confusions(release, resolved) if said else [])]
     status, last, candidates = _outcome(release, resolved.text, finding, said)
     yield Answer(
         question=resolved.text,
@@ -110,6 +112,12 @@ def ask_by_sentence(
         generator=spoken_by,
         milliseconds=_since(started),
     )
+
+
+def _confusions(release: Release, question: Question) -> list[str]:
+    """What the drugs that the question itself names are not to be mistaken for."""
+    named = {mention.documents for mention in question.query.held}
+    return confusion_notices(release, [drug.documents for drug in question.of_kind("drug") if drug.documents in named])
 
 
 def _since(started: float) -> float:

@@ -265,6 +265,7 @@ def drug_command(
         sys.stdout.writelines(f"  {c.title}  {c.about}\n" for c in card.candidates)
         return
     sys.stdout.write(f"{card.document.title}  {'、'.join(card.document.aliases)}\n")
+    sys.stdout.writelines(f"勿与“{near.title}”混淆{f'：{near.difference}' if near.difference else '。'}\n" for near in card.look_alikes)
     if section and not card.sections:
         sys.stdout.write(f"没有“{section}”一节；已有：{'、'.join(s.title for s in card.document.sections)}\n")
     for document, found in card.sections:

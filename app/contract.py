@@ -77,4 +77,5 @@ def card_json(card: DrugCard) -> dict[str, Any]:
             for document, section in card.sections
         ],
         "candidates": [candidate_json(candidate) for candidate in card.candidates],
+        "look_alikes": [{"title": near.title, "difference": near.difference} for near in card.look_alikes],
     }

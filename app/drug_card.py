@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.answering import Candidate, candidate_of
+from app.lookalike import Confusable, confusable_with
 from indexer.documents import Document, Section
 from indexer.release import Release
 from indexer.terms import fold
@@ -14,12 +15,15 @@ CardStatus = Literal["found", "ambiguous", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class DrugCard:
-    """`sections` are (document, section) pairs of the drug's sources; `candidates` what else could be meant."""
+    """`sections` are (document, section) pairs of the drug's sources; `candidates` what else could be meant, `look_alikes` what must not
+    be mistaken for it.
+    """
 
     status: CardStatus
     document: Document | None
     sections: tuple[tuple[Document, Section], ...]
     candidates: tuple[Candidate, ...]
+    look_alikes: tuple[Confusable, ...] = ()
 
 
 def look_up(release: Release, name: str, section: str = "") -> DrugCard:
@@ -38,7 +42,7 @@ def look_up(release: Release, name: str, section: str = "") -> DrugCard:
     pairs = [
         (document, found) for document in documents for found in (release.guide.find(document, section) if section else document.sections)
     ]
-    return DrugCard("found", documents[0], tuple(pairs), ())
+    return DrugCard("found", documents[0], tuple(pairs), (), tuple(confusable_with(release, positions)))
 
 
 def _of_kind_drug(release: Release, positions: Sequence[int]) -> list[int]:

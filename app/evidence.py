@@ -2,58 +2,91 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from app.citations import Unit
+from app.disagreement import disagreement
 from app.finding import Clarification, Evidence, Finding, Refusal
-from app.patient import MONTHS, is_for_age, patient_age, population_of_age
-from app.question import Question, Subject, content_terms, kinds_of
-from app.selection import (
-    INTERACTION,
-    class_names,
-    covering,
-    for_populations,
-    in_sections,
-    mentioning,
-    overview,
-    unique,
-    warnings,
-)
-from app.unnamed import PURPOSE, free_question, unknown_subject
+from app.lookalike import other_meanings
+from app.patient import is_for_patient
+from app.prescribing import described, groups_of, patient_told, prescribed
+from app.question import MAY_TAKE, NAMELESS, Question, kinds_of, says
+from app.safety import declined
+from app.selection import DOSE, INTERACTION, closer, covering, for_populations, in_sections, mentioning, overview, unique, warnings
+from app.signs import describes, other_disease
+from app.subject import Subject, documents_of, spellings
+from app.surfacing import together, touching, warned_first
+from app.unnamed import PURPOSE, asks_outside, stranger_named, unknown_subject, without_subject
 from indexer.documents import Document
 from indexer.names import Mention
 from indexer.release import Release
-from indexer.sections import Population
 from indexer.terms import bare, fold, terms
 
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
-_DOSE = "用法用量"
-_AGE_GROUPS = {"儿童", "成人", "老年人"}
+_AMOUNT = re.compile(r"\d\s*(?:mg|g|kg|μg|ug|ml|u|iu|%|片|粒|袋|支|次|滴|喷)(?![a-z])|成人|儿童")
+# Characters of a slip that counts beside a held disease: 伐昔络韦治带状疱疹; shorter ones are common words.
+_FEWEST_BESIDE = 4
 _NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|用量|剂量|用药)|(给|喂)(狗|猫|犬|宠物)|兽用")
 
 
 def gather(release: Release, question: Question) -> Finding:
-    """Find what answers a question. The order of the cases is the order of harm: first what must not be mistaken for another."""
+    """Find what answers a question; where a name is asked back about, every listed look-alike that it could be is offered."""
+    finding = _find(release, question)
+    if isinstance(finding, Clarification) and finding.name:
+        others = other_meanings(release, finding.name, finding.candidates)
+        return replace(finding, candidates=tuple(dict.fromkeys((*finding.candidates, *others))))
+    return finding
+
+
+def _find(release: Release, question: Question) -> Finding:
+    """The order of the cases is the order of harm: first what must not be mistaken for another."""
+    if finding := _not_asked_of_texts(release, question):
+        return finding
+    drugs = question.of_kind("drug")
+    if (len(drugs) > 1 or (drugs and question.beside)) and _asks_together(question):
+        return _together(release, question, drugs)
+    if question.unknown or not question.subjects:
+        return unknown_subject(release, question) if question.unknown else without_subject(release, question)
+    return other_disease(release, question) or _of_subjects(release, question, drugs)
+
+
+def _of_subjects(release: Release, question: Question, drugs: Sequence[Subject]) -> Finding:
+    """What the documents of the subjects say; where a drug's say nothing of a disease beside it, what the disease's say of the drug."""
+    findings = [_about(release, question, subject) for subject in _asked_about(release, question)]
+    answered = any(isinstance(finding, Evidence) for finding in findings)
+    pairs = together(release, drugs, question.beside) if answered and len(drugs) > 1 else []
+    merged = _merge([*findings, Evidence(tuple(pairs))] if pairs else findings)
+    if isinstance(merged, Refusal) and drugs and DOSE not in question.sections and not question.groups:
+        diseases = [document for disease in question.of_kind("disease") for document in documents_of(release, disease)]
+        spoken = mentioning(release, diseases, [name for drug in drugs for name in spellings(release, drug)])
+        return Evidence(tuple(spoken)) if spoken and not asks_outside(release, question) else merged
+    return merged
+
+
+def _not_asked_of_texts(release: Release, question: Question) -> Finding | None:
+    """What becomes of a question that texts must not answer: not for this program, or of a name that is not held."""
     if reason := _not_for_us(release, question):
         return Refusal(reason)
     if question.other is not None:
         return _longer_name(release, question.other)
-    drugs = question.of_kind("drug")
-    if len(drugs) > 1 and _asks_together(question):
-        return _together(release, drugs)
-    if question.unknown:
-        return unknown_subject(release, question)
-    if not question.subjects:
-        return Clarification("请说明要问的是哪个药品或疾病。") if question.sections else free_question(release, question)
-    subjects = _asked_about(release, question)
-    findings = [_about(release, question, subject) for subject in subjects]
-    together = _together(release, drugs) if len(drugs) > 1 and _DOSE in question.sections else None
-    return _merge([*findings, together] if isinstance(together, Evidence) else findings)
+    return stranger_named(release, question) or _misspelt_drug(release, question)
+
+
+def _misspelt_drug(release: Release, question: Question) -> Clarification | None:
+    """A drug's name a slip away from a held one, where no other drug is named: 利发平, 伐昔络韦. It is offered, never corrected."""
+    if question.of_kind("drug"):
+        return None
+    for run in says(question.query):
+        written, meant = release.names.misspelt(run)
+        if meant and not (question.subjects and len(written) < _FEWEST_BESIDE):
+            return Clarification(f"没有收录“{written}”。您要找的是：", tuple(meant), written)
+    return None
 
 
 def _not_for_us(release: Release, question: Question) -> str:
-    """Why a question gets no answer whatever is held: animals, and harming oneself."""
-    if any(re.search(pattern, question.query.folded) for pattern in release.guide.words.self_harm):
-        return "涉及伤害自己的问题不提供用药信息，请立即向身边的人和急救求助。"
+    """Why a question gets no answer whatever is held: animals, and what safety declines."""
+    if reason := declined(question.text, release.guide.words, tells_signs=describes(question)):
+        return reason
     return "只收录人用药的资料。" if _NOT_HUMAN.search(question.query.folded) else ""
 
 
@@ -65,7 +98,10 @@ def _longer_name(release: Release, mention: Mention) -> Finding:
 
 
 def _asks_together(question: Question) -> bool:
-    return INTERACTION in question.sections or (not question.sections and not _COMPARING.search(question.query.folded))
+    if INTERACTION in question.sections:
+        return True
+    named = {subject.documents for subject in (*question.of_kind("drug"), *question.own.taking)}
+    return len(named) > 1 and not question.sections and not _COMPARING.search(question.query.folded)
 
 
 def _asked_about(release: Release, question: Question) -> tuple[Subject, ...]:
@@ -94,38 +130,87 @@ def _variants(release: Release, question: Question, subject: Subject) -> Finding
 
 
 def _within(release: Release, question: Question, subject: Subject, positions: Sequence[int]) -> Finding:
-    documents = [release.store.document(position) for position in positions]
+    documents = [document for document in documents_of(release, subject) if release.store.position(document.id) in set(positions)]
     focus = _focus(release, question, subject)
     missing = _unmentioned(question, documents, focus, release.guide.words.disease_ends)
     if missing:
         return Refusal(f"“{subject.name}”的资料里没有提到“{missing}”。", tuple(positions))
-    if _DOSE in question.sections and subject.form and not any(subject.form in fold(f"{d.title} {d.text}") for d in documents):
+    if DOSE in question.sections and subject.form and not any(subject.form in fold(f"{d.title} {d.text}") for d in documents):
         return Refusal(f"“{subject.name}”的资料里没有“{subject.form}”这种剂型。", tuple(positions))
-    if partners := _partners(question):
-        found = [u for u in warnings(release, documents) if any(partner in fold(u.text) for partner in partners)]
-    elif question.sections:
-        about = [name for names in focus for name in names] or _purposes(question, documents)
-        found = _sections(release, question, subject, documents, about)
-    elif question.query.populations and subject.kind == "drug":
-        found = for_populations(release, documents, question.query.populations, ())
-    elif focus:
-        found = mentioning(release, documents, [name for names in focus for name in names])
-    elif content_terms(question.query):
-        found = covering(release, documents, question.query.residue)
-    else:
-        found = overview(release, documents)
+    elsewhere = {document.id for document in documents_of(release, subject)} - {document.id for document in documents}
+    touched = [unit for unit in touching(release, question, subject) if unit.document.id not in elsewhere]
+    found = _answering(release, question, subject, documents, focus, touched)
+    if not found and _may_be_reworded(release, question, subject):
+        found = [unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit)]
     if not found:
-        return Refusal(_what_is_missing(question, subject, documents), tuple(positions))
-    surfaced = _surfaced(release, question, documents, found) if question.sections else []
-    notices = (*_disagreement(documents, found), *_absent(release, question, subject, documents), *_patient_told(release, question))
-    return Evidence(tuple(found + surfaced), notices)
+        return Refusal(_what_is_missing(release, question, subject, documents), tuple(positions))
+    if question.sections and DOSE not in question.sections and question.query.says_more:
+        nearer = closer(release, documents, question.query, found)
+        found = unique([*(unit for unit in nearer if _may_say(release, question, unit)), *found])
+    notices = (*disagreement(documents, found), *_absent(release, question, subject, documents), *patient_told(release, question))
+    return Evidence(tuple(unique(warned_first(question, found, touched))), notices)
+
+
+def _answering(
+    release: Release, question: Question, subject: Subject, documents: Sequence[Document], focus: list[list[str]], touched: list[Unit]
+) -> list[Unit]:
+    """The sentences that answer; `touched` are those that concern the patient, which answer where nothing else is asked."""
+    names = [name for spelled in focus for name in spelled]
+    if partners := _partners(question):
+        return [unit for unit in warnings(release, documents) if any(partner in fold(unit.text) for partner in partners)]
+    if question.sections:
+        return prescribed(release, question, subject, documents, names or _purposes(question, documents))
+    return _unasked(release, question, subject, documents, names, touched)
+
+
+def _unasked(
+    release: Release, question: Question, subject: Subject, documents: Sequence[Document], names: Sequence[str], touched: list[Unit]
+) -> list[Unit]:
+    """What answers a question that asks for no section."""
+    if question.groups and subject.kind == "drug":
+        spoken = for_populations(release, documents, question.groups, ())
+        return [unit for unit in spoken if is_for_patient(unit.text, question.patient)]
+    if names:
+        return [unit for unit in mentioning(release, documents, names) if is_for_patient(unit.text, question.patient)]
+    own = says(question.query)
+    found = [unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit)] if own else []
+    if touched and (not own or MAY_TAKE.search(question.query.folded)):
+        return [*touched, *found]
+    return found if own else overview(release, documents)
+
+
+def _may_say(release: Release, question: Question, unit: Unit) -> bool:
+    """Whether a sentence found by its words may be shown: no dose for other patients, nothing of a group that the patient is said not
+    to be of, no word on a drug that nobody named.
+    """
+    if any(group.about.search(fold(unit.text)) for group in question.own.denied):
+        return False
+    titles = {name: release.guide.titles(name) for name in (DOSE, INTERACTION)}
+    title, folded = fold(unit.section.title), fold(unit.text)
+    groups = [group for group in groups_of(release, question) if group.name != "成人"]
+    if title in titles[DOSE] and groups and _AMOUNT.search(folded):
+        return is_for_patient(unit.text, question.patient) and any(group.about.search(folded) for group in groups)
+    if title not in titles[INTERACTION]:
+        return True
+    named = {position for mention in question.query.held for position in mention.documents}
+    spoken = {position for mention in release.names.mentions(folded) if mention.kind == "drug" for position in mention.documents}
+    return not spoken or bool(spoken & named) or any(run in folded for run in says(question.query))
+
+
+def _may_be_reworded(release: Release, question: Question, subject: Subject) -> bool:
+    """Whether sentences may answer that stand in other sections than the one asked for, which the documents do not have.
+
+    Never for a dose or a patient group of a drug; a disease has neither, and is asked how much salt or water a day.
+    """
+    strict = subject.kind == "drug" and (bool(question.groups) or DOSE in question.sections)
+    return bool(question.sections) and not (strict or asks_outside(release, question) or _partners(question))
 
 
 def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:
     """What a question says beside its cue that the documents speak of too, word for word."""
     whole = fold(" ".join(document.text for document in documents))
     wanted = [match[1] if (match := PURPOSE.fullmatch(run)) else run for run in question.query.pointed]
-    return [run for run in wanted if len(run) > 1 and run in whole]
+    return [run for run in wanted if len(run) > 1 and run in whole and not NAMELESS.fullmatch(run)]
 
 
 def _partners(question: Question) -> list[str]:
@@ -142,9 +227,7 @@ def _focus(release: Release, question: Question, subject: Subject) -> list[list[
     for mention in question.query.held:
         tied = (not question.sections or question.query.beside_cue(mention)) and not release.guide.populations_in(mention.surface)
         if tied and mention.documents != subject.documents and mention.kind != subject.kind:
-            others = [release.store.document(position) for position in mention.documents]
-            spelled = [mention.surface, *(fold(name) for other in others for name in (other.title, *other.aliases))]
-            focus.append(list(dict.fromkeys(spelled)))
+            focus.append(spellings(release, Subject(mention.surface, mention.kind, mention.documents)))
     return focus
 
 
@@ -163,102 +246,20 @@ def _unmentioned(question: Question, documents: Sequence[Document], focus: Seque
     return ""
 
 
-def _sections(release: Release, question: Question, subject: Subject, documents: Sequence[Document], about: Sequence[str]) -> list[Unit]:
-    """The sections asked for, whole; only what speaks of the patient or the purpose where one is named."""
-    # A patient of three counts for a dose wherever the question speaks of it; for other sections only beside what is asked.
-    dose = _DOSE in question.sections
-    populations = _populations(release, question) if dose else list(question.query.asked_populations)
-    if populations and subject.kind == "drug" and not _own_population(populations, documents):
-        found = for_populations(release, documents, populations, question.sections)
-    else:
-        found = in_sections(release, documents, question.sections)
-        if not found and set(question.sections) & {"概述", "药物类别"}:
-            return overview(release, documents)
-    if dose and subject.kind == "drug":
-        found = _for_purpose(release, documents, _of_form(release, subject, found), about)
-        if question.age is not None:
-            found = [unit for unit in found if is_for_age(unit.text, question.age)]
-    return found
-
-
-def _populations(release: Release, question: Question) -> list[Population]:
-    """The patient groups a dose is asked for: those named, and the one of the age that is told."""
-    told = list(question.query.populations) + list(question.told)
-    by_age = release.guide.population(population_of_age(question.age)) if question.age is not None else None
-    if by_age is not None:
-        told = [population for population in told if population.name not in _AGE_GROUPS] + [by_age]
-    return list(dict.fromkeys(told))
-
-
-def _patient_told(release: Release, question: Question) -> list[str]:
-    """That a dose was chosen for a patient told earlier in the conversation."""
-    groups = "、".join(population.name for population in _populations(release, question))
-    told = bool(question.told) or (question.age is not None and patient_age(question.text) is None)
-    return [f"按前面提到的患者（{groups}）选取；如不是，请说明患者情况。"] if told and groups and _DOSE in question.sections else []
-
-
-def _of_form(release: Release, subject: Subject, found: list[Unit]) -> list[Unit]:
-    """Without the lines that speak of other dosage forms than the one asked about."""
-    if not subject.form:
-        return found
-    forms = [form for form in release.guide.words.forms if len(form) > 1 and form not in subject.form and subject.form not in form]
-    kept = [u for u in found if subject.form in fold(u.text) or not any(form in fold(u.text) for form in forms)]
-    return kept or found
-
-
-def _for_purpose(release: Release, documents: Sequence[Document], found: list[Unit], about: Sequence[str]) -> list[Unit]:
-    """Where the texts speak of what a dose is asked for, only what they say of it: no dose for 呃逆 from the lines for psychosis."""
-    if not about:
-        return found
-    spoken = mentioning(release, documents, about)
-    doses = [unit for unit in found if unit in spoken]
-    return doses or spoken or found
-
-
-def _own_population(populations: Sequence[Population], documents: Sequence[Document]) -> bool:
-    """Whether the documents are for that population altogether: 小儿感冒颗粒 asked about for a child."""
-    return all(p.about.search(document.title) for p in populations for document in documents)
-
-
-def _surfaced(release: Release, question: Question, documents: Sequence[Document], found: Sequence[Unit]) -> list[Unit]:
-    """Contraindications that touch the patient groups or diseases in the question, unasked."""
-    words = [mention.surface for mention in question.query.of_kind("disease") if "disease" not in {d.kind for d in documents}]
-    shown = {(unit.document.id, unit.start) for unit in found}
-    return [
-        u
-        for u in in_sections(release, documents, ["禁忌"])
-        if (u.document.id, u.start) not in shown and any(word in fold(u.text) for word in words)
-    ]
-
-
-def _together(release: Release, drugs: Sequence[Subject]) -> Finding:
-    """What each drug's texts say about the others: the named drug first, then its class."""
-    found: list[Unit] = []
-    for subject in drugs:
-        sentences = warnings(release, [release.store.document(position) for position in subject.documents])
-        for other in drugs:
-            if other.documents == subject.documents:
-                continue
-            texts = [release.store.document(position) for position in other.documents]
-            names = [other.name, *(fold(name) for text in texts for name in (text.title, *text.aliases) if len(name) > 1)]
-            named = [unit for unit in sentences if any(name in fold(unit.text) for name in names)]
-            groups = class_names(release, texts)
-            found.extend(named or [u for u in sentences if any(name in fold(u.text) for name in groups)])
+def _together(release: Release, question: Question, drugs: Sequence[Subject]) -> Finding:
+    """What each drug's texts say about the others, from both sides."""
+    found = together(release, drugs, question.beside)
+    everyone = (*drugs, *(other for other in question.beside if other not in drugs))
     if not found:
-        listed = "与".join(f"“{subject.name}”" for subject in drugs)
-        near = tuple(position for subject in drugs for position in subject.documents)
+        listed = "与".join(f"“{subject.name}”" for subject in everyone)
+        near = tuple(position for subject in everyone for position in subject.documents)
         return Refusal(f"{listed}的资料里都没有提到对方；没有提到不等于可以合用。", near)
-    return Evidence(tuple(unique(found)))
+    touched = [unit for subject in drugs for unit in touching(release, question, subject)]
+    return Evidence(tuple(unique(found + touched)))
 
 
 def _several_titles(release: Release, positions: Sequence[int]) -> bool:
     return len({fold(release.names.title(position)) for position in positions}) > 1
-
-
-def _disagreement(documents: Sequence[Document], found: Sequence[Unit]) -> tuple[str, ...]:
-    said = {document.id: [bare(u.text) for u in found if u.document.id == document.id] for document in documents}
-    distinct = {tuple(texts) for texts in said.values() if texts}
-    return ("各来源的说法不一致，请核对原文和修订日期。",) if len(distinct) > 1 else ()
 
 
 def _absent(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[str]:
@@ -268,13 +269,10 @@ def _absent(release: Release, question: Question, subject: Subject, documents: S
     return [f"“{subject.name}”的资料里没有“{'、'.join(missing)}”的内容。"] if missing else []
 
 
-def _what_is_missing(question: Question, subject: Subject, documents: Sequence[Document]) -> str:
+def _what_is_missing(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> str:
     held = "、".join(dict.fromkeys(section.title for document in documents for section in document.sections))
-    if question.query.populations:
-        groups = "、".join(population.name for population in question.query.populations) + (
-            f"（{question.age / MONTHS:g}岁）" if question.age is not None else ""
-        )
-        return f"“{subject.name}”的资料里没有关于“{groups}”的内容（已有：{held}）。"
+    if (question.groups or question.patient.is_told) and (patient := described(release, question)):
+        return f"“{subject.name}”的资料里没有关于“{patient}”的内容（已有：{held}）。"
     if partners := _partners(question):
         return f"“{subject.name}”的资料里没有提到“{'、'.join(partners)}”；没有提到不等于可以合用。"
     if question.sections:

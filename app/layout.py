@@ -57,7 +57,11 @@ def message_pieces(answer: Answer) -> Iterator[str]:
     first, last = leading(answer.notices)
     yield from _lead(first)
     yield from _sentences(answer.sentences, answer.citations)
-    yield "\n\n".join(map(escape, last))
+    for notice in last[:-1]:
+        yield f"{escape(notice)}\n\n"
+    if answer.status == "clarify" and answer.candidates:  # numbered, so that "第二个" answers too
+        yield "".join(f"{number}. {escape(candidate.title)}\n" for number, candidate in enumerate(answer.candidates, 1)) + "\n"
+    yield escape(last[-1])
 
 
 def unfinished_message(found: Found, said: Sequence[Said]) -> str:

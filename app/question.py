@@ -1,25 +1,45 @@
-"""What is asked about what: a question resolved against a release and the conversation before it."""
+"""What is asked about what: a question resolved against a release, by itself. conversation.py joins it to what went before."""
 
 import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from app.patient import patient_age
+from app.patient import NOBODY, Patient, allergies_in, mother_of, patient_age, patient_clearance, patient_weight, person_in
+from app.remembering import remembered
+from app.subject import Subject, spellings, unique_subjects
 from indexer.documents import Document
 from indexer.errors import QuestionError
 from indexer.names import Mention
-from indexer.query import Query, read_query
+from indexer.query import Query, mask, read_query
 from indexer.release import Release
 from indexer.sections import Population
 from indexer.terms import fold, terms, tidy
 
 LONGEST_QUESTION = 2000
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-_MYSELF = re.compile(r"我自己|本人|我(能|可以)")
-_FOLLOWING = re.compile(r"呢[?。!]*$|^那")
-_MAY_TAKE = re.compile(r"(能|可以?|可否)(不能|不可以)?(吃|用|服)|(吃|用|服)(吗|么|行)")
-_PRONOUN = re.compile(r"它|这个?药|该药|此药|这种药|这个?病|该病|此病|这种病|上述|上面|前面|刚才")
+# Whether a drug may be taken, in the words of those who ask it.
+MAY_TAKE = re.compile(
+    r"(?:能|可以?|可否|敢)[^,。;?!]{0,4}(?:吃|用|服|打|喝)|(?:吃|用|服|打|喝)[^,。;?!]{0,6}(?:吗|么|行|可以|中不中|碍事|要紧)"
+    r"|行吗|行不|行么|可以吗|碍事|要紧|能换|换成这|能不能"
+)
+# What stands before a name or a patient group that is meant not to count: 不是孩子, 没怀孕, 如果不喂奶了.
+_DENIED = re.compile(r"(?:不是|并非|而非|没有?|不再|无|(?<![能可会])不)(?:在|怀|过|有)?$")
+_TAKEN = re.compile(
+    r"(?:在|正|一直|长期|平时|平常|每天|天天|还|已经?|本来|目前|最近)[^,。;?!]{0,3}(?:吃|服用?|用|打|含|喷|喝)(?:着|了)?(?:的是?)?$"
+    r"|(?:吃|服|用|含|打)着$|我这个?$"
+)
+_TELLING = re.compile(r"(?:我|他|她|患者|病人|老人|孩子|得了?|患|是|有|老[大二三]|爸|妈|爹|娘|爷|奶|婆|公|合并|查出|确诊)[^,。;?!]{0,6}$")
+
+# A run made of nothing but such words asks nothing: amounts and times ("一晚", "最多能连"), relatives, courtesy, plain verbs.
+_FILLER = (
+    r"(?:第?[\d一二两三四五六七八九十几半每多最]+(?:[个片粒次天日晚周月年袋包支颗克顿针大少高低长久快早岁]|毫克|mg|ml|小时)?|前|起|止"
+    r"|[我俺他她它这那哪其]|男的?|女的?|患|老?[爸妈爹娘]|爸爸|妈妈|爷爷|奶奶|外婆|外公|姥姥|姥爷|老(?:爷子|太太|人家?|公|婆|头|大|二)|[外表堂]?[侄甥孙]?[女子]"
+    r"|姐姐?|妹妹?|哥哥?|弟弟?|孩子?|娃|宝宝|[表堂][姐妹哥弟]|大夫|老师|主任|同事|朋友|邻居"
+    r"|[吃用服喝喂打开给能会要可以就按照着换成连买来了也只才再的地得过到为是在和跟也还都说想问不行好对吧]|接着|继续|如果|要是|万一|假如|更正|说错|写错|看错|等等|忘说|忘了?|对了|回到|刚才|前面|上面|以后|之后|现在|只有|[掉降升涨变]到|[哦嗯啊]|自己|碍事|要紧|正常|一样|肾功能|剂量|次数|量|数)+"
+)
+NAMELESS = re.compile(_FILLER)
+_AROUND = re.compile(f"^{_FILLER}|{_FILLER}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +51,13 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A held drug or disease that a question is about; several documents may bear the name. `form` is the dosage form named."""
-
-    name: str
-    kind: str
-    documents: tuple[int, ...]
-    form: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Question:
     """A question resolved.
 
-    `subjects` are what it names (or takes from the conversation); `other` is a name found only inside a longer one that is not
-    held; `unknown` is what it seems to be about where nothing of it is held. `age` is the patient's in months, where it is told;
-    `told` are patient groups told earlier in the conversation.
+    `subjects` are what it asks about (named, or taken from the conversation); `beside` are drugs that they must be checked against;
+    `other` is a name found only inside a longer one that is not held; `unknown` is what it seems to be about where nothing of it is
+    held. `own` is what the question itself tells of the patient, `patient` that and what was told before it. `groups` are the patient
+    groups asked about, `asked_groups` those of them that stand beside what is asked. `asks_disease`: only diseases have what it asks for.
     """
 
     text: str
@@ -55,8 +66,12 @@ class Question:
     sections: tuple[str, ...]
     other: Mention | None
     unknown: str
-    age: float | None = None
-    told: tuple[Population, ...] = ()
+    own: Patient = NOBODY
+    patient: Patient = NOBODY
+    groups: tuple[Population, ...] = ()
+    asked_groups: tuple[Population, ...] = ()
+    beside: tuple[Subject, ...] = ()
+    asks_disease: bool = False
 
     def of_kind(self, kind: str) -> tuple[Subject, ...]:
         """Subjects that are drugs, or diseases."""
@@ -75,77 +90,87 @@ def check_text(text: str) -> str:
     return stripped
 
 
-def read_question(release: Release, text: str, history: Sequence[Turn] = ()) -> Question:
-    """Resolve a question; what it leaves open comes from the conversation: its subject, what is asked of it, the patient."""
-    question = _resolve(release, check_text(text))
-    turns = [turn.content[:LONGEST_QUESTION] for turn in history if turn.role == "user" and any(c.isalnum() for c in turn.content)]
-    told = [_resolve(release, turn) for turn in turns]
-    earlier = next((asked for asked in reversed(told) if asked.subjects or asked.other or _names(asked)), None)
-    if earlier is not None:
-        question = _follow(release, question, earlier)
-    if question.age is not None or question.query.populations or _MYSELF.search(question.query.folded):
-        return question
-    age = next((asked.age for asked in reversed(told) if asked.age is not None), None)
-    return replace(question, age=age, told=tuple(dict.fromkeys(group for asked in told for group in asked.query.populations)))
-
-
-def _names(question: Question) -> str:
-    """What an earlier question was about where nothing of it is held."""
-    return question.unknown or ("" if question.sections else max(_content(question.query.residue), key=len, default=""))
-
-
-def _follow(release: Release, question: Question, earlier: Question) -> Question:
-    """Join a question to the one before it: "它的禁忌呢", "那儿童呢", "泼尼松龙呢", "能和华法林一起吃吗"."""
-    folded = question.query.folded
-    points_back = bool(_PRONOUN.search(folded) or _FOLLOWING.search(folded))
-    if question.other is not None:
-        return question
-    if question.subjects:
-        kinds = {subject.kind for subject in question.subjects}
-        together = "药物相互作用" in question.sections and len(question.subjects) == 1
-        drugs = earlier.of_kind("drug")
-        if drugs and ((together and kinds == {"drug"}) or (kinds == {"disease"} and _MAY_TAKE.search(folded))):
-            return replace(question, subjects=(*drugs, *(s for s in question.subjects if s not in drugs)))
-        if points_back and not question.sections and earlier.sections and kinds <= kinds_of(release, earlier.sections):
-            return replace(question, sections=earlier.sections)
-        return question
-    together = question.sections == ("药物相互作用",)
-    open_ended = points_back or together or not _content(question.query.pointed)
-    asks = question.sections or question.query.populations or question.age is not None or points_back
-    return _carry_over(release, question, earlier) if open_ended and asks else question
-
-
-def _carry_over(release: Release, question: Question, earlier: Question) -> Question:
-    """Take the subjects of an earlier question, and what it asked for where this one does not say."""
-    headings = _headings(release, [position for subject in earlier.subjects for position in subject.documents])
-    query = read_query(question.text, release.names, release.guide, headings)
-    kinds = {subject.kind for subject in earlier.subjects}
-    fitting = [cue.name for cue in query.cues if cue.title or not kinds or kinds_of(release, [cue.name]) & kinds]
-    return replace(
-        question,
-        query=query,
-        subjects=earlier.subjects,
-        other=earlier.other,
-        unknown="" if earlier.subjects or earlier.other else _names(earlier),
-        sections=tuple(dict.fromkeys(fitting)) or question.sections or earlier.sections,
-    )
-
-
-def _resolve(release: Release, text: str) -> Question:
+@remembered
+def resolve(release: Release, text: str) -> Question:
+    """A question as it stands by itself. Drugs that the patient takes or is allergic to are asked about only where no other is."""
     query = read_query(text, release.names, release.guide)
     named = [position for mention in query.held for position in mention.documents]
     if named:
-        query = read_query(text, release.names, release.guide, _headings(release, named))
-    subjects: dict[tuple[int, ...], Subject] = {}
-    for mention in query.held:
-        name = query.folded[mention.start : mention.end]
-        subjects.setdefault(mention.documents, Subject(name, mention.kind, mention.documents, mention.form))
+        query = read_query(text, release.names, release.guide, headings_of(release, named))
+    kept = [mention for mention in query.held if not _is_denied(query, mention) and not _is_predicate(query, mention)]
+    subjects = unique_subjects([_subject(query, mention) for mention in kept])
     sections = tuple(dict.fromkeys(cue.name for cue in query.cues))
-    drug_held = any(subject.kind == "drug" for subject in subjects.values())
+    own, groups = _patient_of(release, query, kept)
+    background = {subject.documents for subject in own.taking}
+    background |= {subject.documents for subject in subjects if any(name in own.allergies for name in spellings(release, subject))}
+    asked = tuple(subject for subject in subjects if subject.documents not in background)
+    asked = asked if any(subject.kind == "drug" for subject in asked) else subjects
+    drug_held = any(subject.kind == "drug" for subject in subjects)
     others = (m for m in query.mentions if m.is_other and not (drug_held and m.kind == "disease"))
     other = next(others, None) or _joined(query, sections)
-    unknown = "" if other else _unknown(release, query, tuple(subjects.values()), sections)
-    return Question(text, query, tuple(subjects.values()), sections, other, unknown, patient_age(text))
+    unknown = "" if other else _unknown(release, query, subjects, sections)
+    beside_cue = tuple(group for group in groups if group in query.asked_populations)
+    return Question(
+        text,
+        query,
+        asked,
+        sections,
+        other,
+        unknown,
+        own,
+        own,
+        groups,
+        beside_cue,
+        own.without(asked).taking,
+        bool(sections) and "drug" not in kinds_of(release, sections),
+    )
+
+
+def _subject(query: Query, mention: Mention) -> Subject:
+    return Subject(query.folded[mention.start : mention.end], mention.kind, mention.documents, mention.form)
+
+
+def _is_denied(query: Query, mention: Mention) -> bool:
+    """Whether a name is only said not to be meant, beside another of its kind: 麻疹(不是荨麻疹)."""
+    others = any(other.kind == mention.kind and other.documents != mention.documents for other in query.held)
+    return others and re.search(r"(?:不是|并非|而非)$", query.folded[: mention.start]) is not None
+
+
+def _is_predicate(query: Query, mention: Mention) -> bool:
+    """Whether a name only says what another may be: 安定 in "思诺思是安定吗"."""
+    before = (other for other in query.held if other.kind == mention.kind and other.documents != mention.documents)
+    return any(query.folded[other.end : mention.start] in ("是", "就是", "也是", "算", "属于") for other in before)
+
+
+def _patient_of(release: Release, query: Query, mentions: Sequence[Mention]) -> tuple[Patient, tuple[Population, ...]]:
+    """What a question tells of the patient, and the patient groups it speaks of."""
+    folded = query.folded
+    unnamed = mask(folded, [(mention.start, mention.end) for mention in query.mentions if mention.kind == "drug"])
+    spans = release.guide.populations_in(unnamed)
+    denied = tuple(dict.fromkeys(group for group, start, _ in spans if _DENIED.search(folded[:start])))
+    groups = tuple(dict.fromkeys(group for group, _, _ in spans if group not in denied))
+    taking = [_subject(query, m) for m in mentions if m.kind == "drug" and _TAKEN.search(folded[: m.start])]
+    told = [_subject(query, m) for m in mentions if m.kind == "disease" and _is_told(folded, m)]
+    patient = mother_of(
+        Patient(
+            person_in(unnamed),
+            groups,
+            denied,
+            patient_age(unnamed),
+            patient_clearance(folded),
+            patient_weight(folded),
+            unique_subjects(told),
+            unique_subjects(taking),
+            allergies_in(folded),
+        )
+    )
+    return patient, patient.groups
+
+
+def _is_told(folded: str, mention: Mention) -> bool:
+    """Whether a disease is said to be the patient's."""
+    before = folded[: mention.start]
+    return _TELLING.search(before) is not None and not _DENIED.search(before)
 
 
 def _joined(query: Query, sections: Sequence[str]) -> Mention | None:
@@ -164,12 +189,18 @@ def _unknown(release: Release, query: Query, subjects: Sequence[Subject], sectio
     asked = kinds_of(release, sections)
     if any(subject.kind in asked for subject in subjects):
         return ""
-    return max(_content(query.pointed) or _content(query.residue), key=len, default="")
+    return max(content_runs(query.pointed) or content_runs(query.residue), key=len, default="")
 
 
-def _content(runs: Sequence[str]) -> list[str]:
+def content_runs(runs: Sequence[str]) -> list[str]:
     """Runs that say something: a lone Chinese character does not."""
     return [run for run in runs if len(run) > 1]
+
+
+def says(query: Query) -> list[str]:
+    """What a question says beyond names, cues and words that name nothing."""
+    runs = (run for run in content_runs(query.residue) if not NAMELESS.fullmatch(run))
+    return [inner if len(inner := _AROUND.sub("", run)) > 1 else run for run in runs]
 
 
 def kinds_of(release: Release, sections: Iterable[str]) -> set[str]:
@@ -181,7 +212,8 @@ def kinds_of(release: Release, sections: Iterable[str]) -> set[str]:
     return kinds
 
 
-def _headings(release: Release, positions: Sequence[int]) -> list[str]:
+def headings_of(release: Release, positions: Sequence[int]) -> list[str]:
+    """Folded headings of documents, which a question may ask for literally."""
     documents: list[Document] = [release.store.document(position) for position in positions]
     return sorted({fold(section.title) for document in documents for section in document.sections})
 

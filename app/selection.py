@@ -5,16 +5,22 @@ from collections.abc import Iterable, Sequence
 
 from app.citations import Unit
 from indexer.documents import Document, Section
+from indexer.query import Query
 from indexer.release import Release
-from indexer.search import coverage
+from indexer.search import share_said
 from indexer.sections import Population
 from indexer.sentences import sentence_spans
 from indexer.terms import fold
 
-# Share of what a question says, weighted by rarity, that a sentence of a document it names must hold.
-COVERED_IN_DOCUMENT = 0.4
+# What a sentence of a named document must come to: the share of what the question says that it holds, plus half of their cosine.
+# 0.2: tests/benchmarks/refusals.py prints the curve.
+FITTING = 0.2
+_COSINE_SHARE = 0.5
+_NEAR_BEST = 0.8
+# When a sentence of another section than the one asked for is shown first: its own fit, and how much better than theirs.
+_CLOSE, _MUCH, _MOST_CLOSER = 0.6, 0.25, 2
 MOST_SENTENCES = 6
-INTERACTION = "药物相互作用"
+INTERACTION, DOSE = "药物相互作用", "用法用量"
 # Where a drug's texts speak of whom it must not be given to, or how else.
 _AVOIDING = ("禁忌", "注意事项", INTERACTION, "特殊人群", "用法用量")
 
@@ -42,11 +48,28 @@ def mentioning(release: Release, documents: Sequence[Document], names: Sequence[
     return [unit for unit in _clinical(release, documents) if any(name in fold(unit.text) for name in names)]
 
 
-def covering(release: Release, documents: Sequence[Document], runs: Sequence[str]) -> list[Unit]:
-    """Sentences of the clinical sections that hold enough of what is said, the fullest first where they differ much."""
-    scored = [(coverage(release, runs, f"{unit.section.title} {unit.text}"), unit) for unit in _clinical(release, documents)]
-    best = max((share for share, _ in scored), default=0.0)
-    return unique([unit for share, unit in scored if share >= max(COVERED_IN_DOCUMENT, 0.8 * best)])[:MOST_SENTENCES]
+def covering(release: Release, documents: Sequence[Document], query: Query) -> list[Unit]:
+    """Sentences of the clinical sections that fit what is said beside the names, the best first where they differ much."""
+    units = _clinical(release, documents)
+    scored = list(zip(fits(release, units, query), units, strict=True))
+    best = max((score for score, _ in scored), default=0.0)
+    chosen = [(score, unit) for score, unit in scored if score >= max(FITTING, _NEAR_BEST * best)]
+    return unique([unit for _, unit in sorted(chosen, key=lambda pair: -pair[0])])[:MOST_SENTENCES]
+
+
+def closer(release: Release, documents: Sequence[Document], query: Query, found: Sequence[Unit]) -> list[Unit]:
+    """Sentences that fit a question much better than all that was found where it asked."""
+    units = _clinical(release, documents)
+    least = max(_CLOSE, _MUCH + max(fits(release, found, query), default=0.0))
+    scored = sorted(zip(fits(release, units, query), range(len(units)), strict=True), key=lambda pair: (-pair[0], pair[1]))
+    return [units[n] for score, n in scored[:_MOST_CLOSER] if score >= least]
+
+
+def fits(release: Release, units: Sequence[Unit], query: Query) -> list[float]:
+    """How well each sentence, with its heading, fits what a question says beside the names in it."""
+    texts = [f"{unit.section.title} {unit.text}" for unit in units]
+    cosines = release.embedder.embed(texts) @ release.embedder.embed([query.beside_names])[0]
+    return [share_said(release, query, text) + _COSINE_SHARE * float(cosine) for text, cosine in zip(texts, cosines, strict=True)]
 
 
 def for_populations(

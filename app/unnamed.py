@@ -1,11 +1,14 @@
 """Questions that name nothing held: refused, asked back, or answered from passages that hold most of what they say."""
 
 import re
+from collections.abc import Sequence, Set
 
 from app.citations import Unit
 from app.finding import Clarification, Evidence, Finding, Refusal
 from app.question import Question, content_terms, kinds_of
-from app.selection import MOST_SENTENCES, unique
+from app.selection import DOSE, MOST_SENTENCES, covering, mentioning, unique
+from app.signs import describes, diseases_showing
+from indexer.lay_terms import Stranger
 from indexer.release import Release
 from indexer.search import Hit, coverage, find_passages
 from indexer.sentences import sentence_spans
@@ -15,12 +18,8 @@ from indexer.terms import fold, terms
 # 0.62: the least at which no question about a topic that is not held was answered, while 90 % of complaints that labels list were;
 # measured by tests/benchmarks/answers.py, which prints the curve.
 COVERED = 0.62
-# The same for a description of signs that asks which disease it may be: people describe more, and otherwise, than texts list.
-# 0.25: one in four of the described signs of the golden dev questions finds its disease, none of 60 questions not medical is answered.
-COVERED_SIGNS = 0.25
-_FEWEST_SIGN_TERMS = 5
-_SIGNS_NOTICE = "以下按表现的相近程度列出，不是诊断。"
 _MOST_DOCUMENTS = 3
+_LOOKED_THROUGH = 30
 # Where a question for a section may look when it names a condition instead of a drug or disease that is held.
 _FITTING_SECTIONS = {"治疗药物": ("适应症",), "治疗方法": ("适应症",), "概述": ("临床表现",)}
 _NOT_FOR = re.compile(r"不用于|不适用|不能|不可|不宜|不推荐|禁用|忌用|慎用|避免|除外")
@@ -34,6 +33,8 @@ def unknown_subject(release: Release, question: Question) -> Finding:
     found = free_question(release, question)
     if isinstance(found, Evidence):
         return found
+    if sentences := _in_subjects(release, question):
+        return Evidence(tuple(sentences))
     purpose = PURPOSE.fullmatch(question.unknown)
     name = purpose[1] if purpose else question.unknown
     kinds = kinds_of(release, question.sections)
@@ -46,40 +47,118 @@ def unknown_subject(release: Release, question: Question) -> Finding:
     return Refusal(f"没有收录“{name}”。", tuple(release.names.related(name, kinds)), name)
 
 
+def _in_subjects(release: Release, question: Question) -> list[Unit]:
+    """What a named disease's texts say of the unknown thing, by the words of texts for it: CABG in those of 冠心病. Never a dose."""
+    if DOSE in question.sections or not question.subjects:
+        return []
+    at = question.query.folded.find(question.unknown)
+    meant = [said for said in question.query.said if at <= said.start < at + len(question.unknown)]
+    documents = [release.store.document(position) for subject in question.subjects for position in subject.documents]
+    return [u for u in covering(release, documents, question.query) if any(said.stands_in(fold(u.text)) for said in meant)]
+
+
+def stranger_named(release: Release, question: Question) -> Finding | None:
+    """What becomes of a question that holds a name which exists and is not held; None where it is only background."""
+    for stranger in question.query.strangers:
+        joined = next((m for m in question.query.of_kind("drug") if stranger.kind == "drug" and stranger.start == m.end), None)
+        if joined is not None:
+            whole = question.query.folded[joined.start : stranger.end]
+            return Refusal(f"没有收录“{whole}”。", joined.documents, whole)
+        if stranger.kind == "disease" and describes(question) and not question.sections:  # one more sign of a story
+            continue
+        if question.subjects:
+            finding = _beside_held(release, question, stranger)
+        else:
+            spoken_of = _in_plain_text(release, question, stranger.name)
+            near = tuple(release.names.related(stranger.name, {stranger.kind}))
+            finding = None if spoken_of else Refusal(f"没有收录“{stranger.name}”。", near, stranger.name)
+        if finding is not None:
+            return finding
+    return None
+
+
+def _beside_held(release: Release, question: Question, stranger: Stranger) -> Finding | None:
+    """A name that is not held beside a held subject: answered from what the subject's own texts say of it, a dose never."""
+    drugs = question.of_kind("drug")
+    if stranger.kind == "disease" and len(drugs) > 1:  # why somebody takes two drugs
+        return None
+    documents = [release.store.document(position) for subject in question.subjects for position in subject.documents]
+    near = tuple(position for subject in question.subjects for position in subject.documents)
+    spoken = mentioning(release, documents, [stranger.name])
+    if not spoken:
+        named = "、".join(subject.name for subject in question.subjects)
+        return Refusal(f"没有收录“{stranger.name}”，“{named}”的资料里也没有提到它。", near, stranger.name)
+    if stranger.kind == "disease" or drugs:
+        return None
+    return Refusal(f"没有收录“{stranger.name}”。", near, stranger.name) if DOSE in question.sections else Evidence(tuple(spoken))
+
+
+def _in_plain_text(release: Release, question: Question, name: str) -> bool:
+    """Whether texts speak of a name that no document bears: plain texts, or indications of drugs for a disease to be treated."""
+    if not question.sections:
+        return False
+    hits = find_passages(release, question.query, _LOOKED_THROUGH)
+    return any(name in fold(hit.text) and _may_answer(release, question, hit) for hit in hits)
+
+
+def asks_outside(release: Release, question: Question) -> bool:
+    """Whether a question asks for what no clinical section answers: a price, a trial, a colour."""
+    return any(not named.clinical for name in question.sections if (named := release.guide.named(name)))
+
+
+def without_subject(release: Release, question: Question) -> Finding:
+    """A question that names nothing: asked back where it asks for a section, unless hardly any text has that."""
+    if not question.sections:
+        return free_question(release, question)
+    if asks_outside(release, question):
+        return Refusal(f"没有看出要问的药品或疾病，资料里一般也没有“{'、'.join(question.sections)}”的内容。")
+    return Clarification("请说明要问的是哪个药品或疾病。")
+
+
 def free_question(release: Release, question: Question) -> Finding:
     """A question that names nothing held: answered only from passages that hold most of what it says."""
+    if describes(question) and (diseases := diseases_showing(release, question)):
+        return diseases
     wanted = content_terms(question.query)
     if not any(len(term) > 1 for term in wanted) or (len(wanted) < 2 and not question.sections):
         return Refusal("没有看出要问的药品、疾病或症状。")
-    if not question.sections and len(question.query.residue) == 1:
-        name = question.query.residue[0]
-        if longer := release.names.containing(name, {"drug", "disease"}):
-            return Clarification(f"没有收录“{name}”。您要找的是：", tuple(longer), name)
-    for run in question.query.residue if not question.sections else ():
+    if meant := None if question.sections else _misspelt(release, question.query.residue):
+        return meant
+    hits = [hit for hit in find_passages(release, question.query, _LOOKED_THROUGH) if _may_answer(release, question, hit)]
+    shown = _covering_passages(question, hits, set(wanted))
+    if not shown:
+        close = [release.store.position(hit.document.id) for hit in hits[:3] if hit.coverage >= COVERED / 2]
+        return Refusal("没有找到足以回答的内容。", tuple(position for position in dict.fromkeys(close) if position is not None))
+    return Evidence(tuple(shown))
+
+
+def _misspelt(release: Release, residue: Sequence[str]) -> Clarification | None:
+    """Names that the question may mean: those that hold its only word, or sound like a part of it."""
+    if len(residue) == 1 and (longer := release.names.containing(residue[0], {"drug", "disease"})):
+        return Clarification(f"没有收录“{residue[0]}”。您要找的是：", tuple(longer), residue[0])
+    for run in residue:
         written, meant = release.names.heard(run, {"drug", "disease"})
         if meant:
             return Clarification(f"没有收录“{written}”。您要找的是：", tuple(meant), written)
-    hits = [hit for hit in find_passages(release, question.query, 30) if _may_answer(release, question, hit)]
+    return None
+
+
+def _covering_passages(question: Question, hits: Sequence[Hit], wanted: Set[str]) -> list[Unit]:
+    """Sentences of the passages that hold most of what a question says, of few documents, best passages first."""
     kept: dict[str, list[Unit]] = {}
-    signs = question.sections == ("概述",) and len(wanted) >= _FEWEST_SIGN_TERMS
     treating = bool({"治疗药物", "治疗方法"} & set(question.sections))
     for hit in hits:
-        held = set(terms(fold(f"{hit.document.title} {hit.section} {hit.text}"))) & set(wanted)
-        if hit.coverage < (COVERED_SIGNS if signs else COVERED) or len(held) < min(2, len(wanted)):
-            continue
+        held = set(terms(fold(f"{hit.document.title} {hit.section} {hit.text}"))) & wanted
         section = hit.document.section_at(hit.start, hit.end)
-        if section and (hit.document.id in kept or len(kept) < _MOST_DOCUMENTS):
+        enough = hit.coverage >= COVERED and len(held) >= min(2, len(wanted))
+        if enough and section and (hit.document.id in kept or len(kept) < _MOST_DOCUMENTS):
             units = [Unit(hit.document, section, *span) for span in sentence_spans(hit.document.text, hit.start, hit.end)]
             touched = [unit for unit in units if held & set(terms(fold(unit.text))) and not (treating and _NOT_FOR.search(unit.text))]
             if groups := question.query.populations:  # a patient group must be spoken of, not only the words beside it
                 touched = [unit for unit in touched if any(group.about.search(fold(unit.text)) for group in groups)]
             if touched:
                 kept.setdefault(hit.document.id, []).extend(touched)
-    if not kept:
-        close = [release.store.position(hit.document.id) for hit in hits[:3] if hit.coverage >= COVERED / 2]
-        return Refusal("没有找到足以回答的内容。", tuple(position for position in dict.fromkeys(close) if position is not None))
-    shown = unique([unit for units in kept.values() for unit in units])[: 2 * MOST_SENTENCES]
-    return Evidence(tuple(shown), (_SIGNS_NOTICE,) if signs else ())
+    return unique([unit for units in kept.values() for unit in units])[: 2 * MOST_SENTENCES]
 
 
 def _may_answer(release: Release, question: Question, hit: Hit) -> bool:

@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 from indexer.document_store import DocumentStore, write_documents
 from indexer.documents import Document
 from indexer.embedder import Embedder, shipped_embedder
-from indexer.errors import IndexDamagedError, IndexMismatchError, IndexMissingError
+from indexer.errors import Fault, IndexDamagedError, IndexMismatchError, IndexMissingError, KnowledgeBaseError
 from indexer.keyword_index import write_keyword_index
+from indexer.lookalikes import LookAlike, dump_look_alikes, read_look_alikes
 from indexer.passages import Passage, PassageSettings, passages_of
 from indexer.readers import read_documents
 from indexer.release import (
     DOCUMENTS,
     FORMAT,
     KEYWORDS,
+    LOOK_ALIKES,
     SECTIONS,
     VECTORS,
     Manifest,
@@ -39,7 +41,7 @@ from indexer.release import (
     write_manifest,
     writing,
 )
-from indexer.sections import SHIPPED, load_guide
+from indexer.sections import SHIPPED, guide_text, load_guide
 from indexer.vector_index import VectorIndex, write_vector_index
 
 _BUILDING = "building"
@@ -93,21 +95,36 @@ def build_release(
     """
     started = time.perf_counter()
     embedder, settings, progress = embedder or shipped_embedder(), settings or PassageSettings(), progress or _no_progress
-    documents = read_documents(knowledge)
-    guide_text = guide_file.read_text("utf-8")
-    load_guide(guide_text, str(guide_file))
-    digest = _content_digest(documents, guide_text, embedder, settings)
+    documents, pairs = _read(knowledge)
+    guide = guide_text(guide_file)
+    load_guide(guide, str(guide_file))
+    look_alikes = dump_look_alikes(pairs)
+    digest = _content_digest(documents, guide + look_alikes, embedder, settings)
     with write_lock(index):
         before, parent = _published(index, embedder, settings, fresh)
         if parent and parent.manifest.content_digest == digest:
             return _report(parent.manifest, started, unchanged=True)
         try:
             with writing(index):
-                manifest = _build_beside(index, documents, guide_text, before, parent, embedder, settings, digest, progress)
+                manifest = _build_beside(index, documents, guide, look_alikes, before, parent, embedder, settings, digest, progress)
         finally:
             shutil.rmtree(index / _BUILDING, ignore_errors=True)
         switch_to(index, manifest.id)
     return _report(manifest, started)
+
+
+def _read(knowledge: Sequence[Path]) -> tuple[list[Document], list[LookAlike]]:
+    """The documents and the look-alikes beside them. Raises KnowledgeBaseError with the faults of both."""
+    pairs, wrong = read_look_alikes(knowledge)
+    faults: list[Fault] = []
+    documents: list[Document] = []
+    try:
+        documents = read_documents(knowledge)
+    except KnowledgeBaseError as error:
+        faults += error.faults
+    if faults or wrong:
+        raise KnowledgeBaseError([*faults, *wrong])
+    return documents, pairs
 
 
 def _report(manifest: Manifest, started: float, unchanged: bool = False) -> BuildReport:
@@ -143,7 +160,8 @@ def _published(index: Path, embedder: Embedder, settings: PassageSettings, fresh
 def _build_beside(
     index: Path,
     documents: Sequence[Document],
-    guide_text: str,
+    guide: str,
+    look_alikes: str,
     before: Manifest | None,
     parent: _Parent | None,
     embedder: Embedder,
@@ -159,7 +177,8 @@ def _build_beside(
     beside.mkdir(parents=True)
     cut = [list(passages_of(document, settings)) for document in documents]
     write_documents(beside / DOCUMENTS, zip(documents, cut, strict=True))
-    (beside / SECTIONS).write_text(guide_text, "utf-8")
+    (beside / SECTIONS).write_text(guide, "utf-8")
+    (beside / LOOK_ALIKES).write_text(look_alikes, "utf-8")
     vectors = _embed(documents, cut, parent, embedder, progress)
     write_vector_index(beside / VECTORS, vectors)
     write_keyword_index(beside / KEYWORDS, _indexed(documents, cut))
@@ -250,9 +269,9 @@ def _indexed(documents: Sequence[Document], cut: Sequence[Sequence[Passage]]) ->
             at += 1
 
 
-def _content_digest(documents: Sequence[Document], guide_text: str, embedder: Embedder, settings: PassageSettings) -> str:
-    """One digest of everything that decides what a release holds."""
-    whole = hashlib.sha256(f"{FORMAT} {embedder.digest} {settings.characters} {hashlib.sha256(guide_text.encode()).hexdigest()}".encode())
+def _content_digest(documents: Sequence[Document], lists: str, embedder: Embedder, settings: PassageSettings) -> str:
+    """One digest of everything that decides what a release holds; `lists` are the section names and the look-alikes."""
+    whole = hashlib.sha256(f"{FORMAT} {embedder.digest} {settings.characters} {hashlib.sha256(lists.encode()).hexdigest()}".encode())
     for document in documents:
         whole.update(document.digest.encode())
     return whole.hexdigest()

@@ -21,7 +21,7 @@ _CLASS = 4
 _LONGEST_HEARD = 8
 # What may follow or precede a name without being part of a longer one.
 _JOINTS = "和与跟及或同、,;"
-_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂"
+_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂补停换输挂成滴涂喷含打"
 
 
 class Rank(IntEnum):
@@ -75,8 +75,8 @@ class NameIndex:
         self._holders = self._collect()
         self._surfaces = sorted(self._holders)
         self._finder = AhoCorasick(self._surfaces, matchkind=MatchKind.LeftmostLongest)
-        self._apart = {*words.edges, *_JOINTS, *_VERBS}
-        self._light = sorted((w for w in words.question if len(w) > 1), key=len, reverse=True)
+        self._apart = {*words.edges, *_JOINTS, *_VERBS, *(word for word in words.question if len(word) == 1)}
+        self._light = sorted((w for w in (*words.question, *words.beside) if len(w) > 1), key=len, reverse=True)
         self._forms = sorted((fold(form) for form in words.forms), key=len, reverse=True)
 
     def title(self, position: int) -> str:
@@ -141,6 +141,19 @@ class NameIndex:
     def _beginnings(self) -> Counter[str]:
         return Counter(fold(document.title)[:2] for document in self._by_position.values() if document.kind == "drug")
 
+    def one_edit_apart(self, position: int) -> list[int]:
+        """Drugs whose names, without dosage form and salt, are one edit from this one's: 阿昔洛韦 and 伐昔洛韦. Nearest spelling first."""
+        own = self._drug_stems.get(position, "")
+        if len(own) < _FEWEST_STEM_CHARACTERS:
+            return []
+        matches = process.extract(own, self._drug_stems, scorer=Levenshtein.distance, score_cutoff=1, limit=None)
+        return [other for stem, distance, other in matches if distance == 1 and len(stem) >= _FEWEST_STEM_CHARACTERS]
+
+    @cached_property
+    def _drug_stems(self) -> dict[int, str]:
+        drugs = (document for document in self._by_position.values() if document.kind == "drug")
+        return {document.position: _stem(fold(document.title).partition("(")[0].strip(), self._words) for document in drugs}
+
     def heard(self, run: str, kinds: Collection[str]) -> tuple[str, list[int]]:
         """A stretch of a run that sounds like a held name and shares half of its characters, longest first, and whose it may be."""
         told = sound(run)
@@ -153,6 +166,34 @@ class NameIndex:
                 if documents := self._first_documents(meant, kinds, 5):
                     return written, documents
         return "", []
+
+    def misspelt(self, run: str) -> tuple[str, list[int]]:
+        """A stretch of a run that is one written character away from a held drug's name, longest first, and whose it may be.
+
+        The first character is right, as in most slips. Three characters count only where they are the whole run, since words of
+        three characters are many; with a dosage form behind it a name is a product's own.
+        """
+        for size in range(min(len(run), _LONGEST_HEARD), _FEWEST_STEM_CHARACTERS - 1, -1):
+            for start in range(len(run) - size + 1):
+                written = run[start : start + size]
+                rest = run[start + size :]
+                if (size == _FEWEST_STEM_CHARACTERS and written != run) or rest.startswith(tuple(self._forms)):
+                    continue
+                meant = [name for gap in range(1, size) for name in self._gapped.get((written[:gap], written[gap + 1 :]), ())]
+                if documents := self._first_documents((name for name in meant if name != written), {"drug"}, 5):
+                    return written, documents
+        return "", []
+
+    @cached_property
+    def _gapped(self) -> dict[tuple[str, str], list[str]]:
+        """Chinese names of drugs without dosage form, by what stands before and behind every one of their characters but the first."""
+        gapped: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for name in self._surfaces:
+            fitting = _FEWEST_STEM_CHARACTERS <= len(name) <= _LONGEST_HEARD and all(map(_HAN.match, name))
+            if fitting and _strip_form(name, self._words) == name:
+                for gap in range(1, len(name)):
+                    gapped[name[:gap], name[gap + 1 :]].append(name)
+        return gapped
 
     def containing(self, name: str, kinds: Collection[str], limit: int = 8) -> list[int]:
         """Documents of these kinds whose names hold this one as a part, shortest names first: 高血压 in 继发性高血压.

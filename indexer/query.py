@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from indexer.lay_terms import Said, Stranger
 from indexer.names import Mention, NameIndex
 from indexer.sections import MASK, Cue, Population, SectionGuide
 from indexer.terms import fold
@@ -23,7 +24,8 @@ class Query:
 
     `residue` holds the runs of text that are neither names nor cues nor question words: what else the question is about.
     `pointed` is the part of it, and `asked_populations` are the patient groups, in the clauses that hold a cue; where there is no cue,
-    in those that hold a name; else in all.
+    in those that hold a name; else in all. `said` is what the lay terms read, names included; `unsaid` what is left of the residue
+    without it; `strangers` are names that exist and are not held.
     """
 
     folded: str
@@ -34,6 +36,25 @@ class Query:
     residue: tuple[str, ...]
     pointed: tuple[str, ...]
     clauses: tuple[tuple[int, int], ...]
+    said: tuple[Said, ...] = ()
+    unsaid: tuple[str, ...] = ()
+    strangers: tuple[Stranger, ...] = ()
+
+    @property
+    def beside_names(self) -> str:
+        """The folded question with the names in it masked."""
+        return mask(self.folded, [(mention.start, mention.end) for mention in self.mentions])
+
+    @property
+    def said_beside_names(self) -> tuple[Said, ...]:
+        """What is said outside the names of drugs and diseases."""
+        return tuple(said for said in self.said if not any(m.start < said.end and said.start < m.end for m in self.mentions))
+
+    @property
+    def says_more(self) -> bool:
+        """Whether it says anything beside names and cues."""
+        cued = [(cue.start, cue.end) for cue in self.cues]
+        return bool(self.unsaid) or any(not any(a < s.end and s.start < b for a, b in cued) for s in self.said_beside_names)
 
     def of_kind(self, kind: str) -> tuple[Mention, ...]:
         """Names of drugs, or of diseases, that the question holds."""
@@ -53,19 +74,22 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
     """Take a question apart. `headings`: folded headings of documents it may ask for literally."""
     folded = fold(question)
     mentions = names.mentions(folded)
-    masked = _mask(folded, [(m.start, m.end) for m in mentions])
-    kinds = {m.kind for m in mentions} or {"drug", "disease", "text"}
+    masked = mask(folded, [(m.start, m.end) for m in mentions])
+    strangers = guide.elsewhere.find(masked)
+    kinds = {*(m.kind for m in mentions), *(s.kind for s in strangers)} or {"drug", "disease", "text"}
     cues = guide.cues(masked, kinds, headings)
     if not cues and kinds == {"disease"}:  # a disease held beside a drug that may not be
         cues = guide.cues(masked, {"drug"})
-    cues = cues or guide.cues_by_sound(masked, kinds)
-    populations = guide.populations_in(masked)
+    cues = _without_company(cues or guide.cues_by_sound(masked, kinds), _clauses(masked), guide)
+    populations = guide.populations_in(masked) + _patients(mentions, guide)
     spans = [(m.start, m.end) for m in mentions] + [(c.start, c.end) for c in cues] + [(s, e) for _, s, e in populations]
-    rest = _mask(folded, spans)
+    rest = mask(folded, spans)
     anchors = [cue.start for cue in cues] or [mention.start for mention in mentions]
     clauses = _clauses(rest)
     pointed = [clause for clause in clauses if any(clause[0] <= at < clause[1] for at in anchors)] or clauses
-    mentions = [found for mention in mentions if (found := _whole_word(mention, folded, rest, names)) is not None]
+    said = guide.lay.read(folded)
+    unsaid = mask(rest, [(part.start, part.end) for part in said])
+    mentions = [found for mention in mentions if (found := _whole_word(mention, folded, rest, unsaid, names)) is not None]
     return Query(
         folded,
         tuple(mentions),
@@ -75,10 +99,29 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
         tuple(run for clause in clauses for run in _runs(rest[clause[0] : clause[1]], guide)),
         tuple(run for clause in pointed for run in _runs(rest[clause[0] : clause[1]], guide)),
         tuple(clauses),
+        said,
+        tuple(run for start, end in clauses for run in _runs(unsaid[start:end], guide)),
+        strangers,
     )
 
 
-def _whole_word(mention: Mention, folded: str, rest: str, names: NameIndex) -> Mention | None:
+def _without_company(cues: Sequence[Cue], clauses: Sequence[tuple[int, int]], guide: SectionGuide) -> list[Cue]:
+    """Without the cues that share a clause with one for what texts hardly ever hold: 一个疗程多少钱 asks for a price only."""
+    outside = {section.name for section in guide.sections if section.outside}
+    taken = [clause for clause in clauses if any(clause[0] <= c.start < clause[1] and c.name in outside for c in cues)]
+    return [c for c in cues if c.name in outside or not any(start <= c.start < end for start, end in taken)]
+
+
+def _patients(mentions: Sequence[Mention], guide: SectionGuide) -> list[tuple[Population, int, int]]:
+    """Diseases beside a drug that make a patient group of their own: 肝硬化, 尿毒症."""
+    if not any(mention.kind == "drug" for mention in mentions):
+        return []
+    diseases = [mention for mention in mentions if mention.kind == "disease" and not mention.is_other]
+    found = [(m, group) for m in diseases for group in guide.populations_in(m.surface)]
+    return [(population, m.start, m.end) for m, (population, start, end) in found if (start, end) == (0, len(m.surface))]
+
+
+def _whole_word(mention: Mention, folded: str, rest: str, unsaid: str, names: NameIndex) -> Mention | None:
     """The mention as the question's own words bound it.
 
     What touches a drug's name and is no question word, cue, patient group or other name makes a longer name of it, which is not
@@ -89,8 +132,10 @@ def _whole_word(mention: Mention, folded: str, rest: str, names: NameIndex) -> M
         return mention
     before = names.touching(_HAN_END.findall(rest[: mention.start]), at_end=True)
     after = names.touching(_HAN_START.findall(rest[mention.end :]), at_end=False) if mention.kind == "drug" else ""
-    if len(mention.surface) == _SHORTEST_NAME and mention.end - mention.start == _SHORTEST_NAME and (before or after):
-        return None
+    if len(mention.surface) == _SHORTEST_NAME and mention.end - mention.start == _SHORTEST_NAME:
+        said_after = names.touching(_HAN_START.findall(unsaid[mention.end :]), at_end=False) if after else ""
+        if before or said_after:
+            return None
     if mention.kind == "disease":
         return replace(mention, whole=before + mention.surface) if before else mention
     if not mention.form:  # 加味 before 逍遥丸 makes another product, whatever it is made of
@@ -100,7 +145,8 @@ def _whole_word(mention: Mention, folded: str, rest: str, names: NameIndex) -> M
     return replace(mention, whole=before + named + after) if before or after else mention
 
 
-def _mask(text: str, spans: Sequence[tuple[int, int]]) -> str:
+def mask(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The text with these spans blotted out, so that nothing is found in them; every position stays."""
     characters = list(text)
     for start, end in spans:
         characters[start:end] = MASK * (end - start)

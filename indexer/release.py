@@ -1,7 +1,7 @@
 """Releases of a knowledge base: opened, listed, checked and switched. build.py makes them.
 
 INDEX/current                 one line, the id of the published release; replaced by an atomic rename
-INDEX/releases/<id>/          manifest.json, documents.sqlite, keyword/, vectors.faiss, sections.toml
+INDEX/releases/<id>/          manifest.json, documents.sqlite, keyword/, vectors.faiss, sections.toml, lookalikes.json
 """
 
 import contextlib
@@ -21,13 +21,15 @@ from indexer.documents import Document
 from indexer.embedder import Embedder, shipped_embedder
 from indexer.errors import IndexDamagedError, IndexMismatchError, IndexMissingError, IndexWriteError, KnowledgeBaseError
 from indexer.keyword_index import KeywordIndex
+from indexer.lookalikes import LookAlike, load_look_alikes
 from indexer.names import NameIndex
 from indexer.passages import PassageSettings
 from indexer.sections import SectionGuide, load_guide
 from indexer.vector_index import VectorIndex
 
-FORMAT = 1
+FORMAT = 2
 DOCUMENTS, KEYWORDS, VECTORS, SECTIONS, MANIFEST = "documents.sqlite", "keyword", "vectors.faiss", "sections.toml", "manifest.json"
+LOOK_ALIKES = "lookalikes.json"
 _ID = re.compile(r"[0-9A-Za-z-]{1,80}")
 
 
@@ -75,6 +77,8 @@ class Release:
                 f"版本 `{manifest.id}` 的 `{SECTIONS}` 损坏：{error}", "用 qizhen index rollback 退回，或重建"
             ) from error
 
+        self.look_alikes = _look_alikes(folder, manifest)
+
     @property
     def id(self) -> str:
         """The release's id."""
@@ -85,6 +89,11 @@ class Release:
         """All names that the release holds."""
         return NameIndex(self.store.names(), self.guide.words)
 
+    @cached_property
+    def diseases(self) -> tuple[int, ...]:
+        """Positions of the documents about diseases."""
+        return tuple(document.position for document in self.store.names() if document.kind == "disease")
+
     def document(self, document_id: str) -> Document | None:
         """The document with this id, if the release has it."""
         position = self.store.position(document_id)
@@ -93,6 +102,18 @@ class Release:
     def close(self) -> None:
         """Let go of the files."""
         self.store.close()
+
+
+def _look_alikes(folder: Path, manifest: Manifest) -> tuple[LookAlike, ...]:
+    """The release's pairs of look-alike names; a release made before there were any has none."""
+    if LOOK_ALIKES not in manifest.files:
+        return ()
+    try:
+        return load_look_alikes((folder / LOOK_ALIKES).read_text("utf-8"))
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise IndexDamagedError(
+            f"版本 `{manifest.id}` 的 `{LOOK_ALIKES}` 损坏：{error!r}", "用 qizhen index rollback 退回，或重建"
+        ) from error
 
 
 def open_release(index: Path, release_id: str = "", embedder: Embedder | None = None) -> Release:

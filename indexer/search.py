@@ -1,12 +1,15 @@
 """Find passages: names, keywords and vectors together."""
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from indexer.documents import Document
+from indexer.lay_terms import Said
+from indexer.measure import mean
 from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.terms import fold, missing_terms, terms
@@ -18,6 +21,8 @@ _KEYWORD_SHARE = 0.6
 _SECTION_BONUS = 1.0
 _CANDIDATES = 100
 _LONG_RUN = 5  # terms
+_SUMMED = 200
+_GROUP_WEIGHT = 5.0  # as a term in one of 150 passages
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,15 @@ class _Scored:
     cosine: float
 
 
+@dataclass(frozen=True, slots=True)
+class NearDisease:
+    """A disease found for described signs. `keyword`, 0 to 1, is its BM25 beside the best one's; `similarity` its best passage's cosine."""
+
+    document: Document
+    keyword: float
+    similarity: float
+
+
 def search(release: Release, question: str, limit: int = 10) -> list[Hit]:
     """The best passages for a question, best first; equal scores in the order of the release.
 
@@ -58,7 +72,7 @@ def search(release: Release, question: str, limit: int = 10) -> list[Hit]:
 
 def find_passages(release: Release, query: Query, limit: int, documents: Sequence[int] = ()) -> list[Hit]:
     """As `search`, for a question already taken apart and, if any are given, these documents only."""
-    wanted = sorted(set(terms(query.folded)))
+    wanted = sorted(set(terms(query.folded)) | meant_terms(query.said_beside_names))
     said = query.residue or (query.folded,)
     vector = release.embedder.embed([query.folded])[0]
     candidates = _candidates(release, wanted, vector, documents)
@@ -80,6 +94,31 @@ def find_passages(release: Release, query: Query, limit: int, documents: Sequenc
     ]
 
 
+def diseases_nearest(release: Release, query: Query, said: Sequence[Said], sections: Collection[str], limit: int) -> list[NearDisease]:
+    """Diseases whose passages say the most of what is meant, by the sum of their passages' BM25; ties in the order of the release.
+
+    `sections` are folded headings: only those count for the similarity.
+    """
+    scores: dict[int, float] = defaultdict(float)
+    wanted = sorted(set(terms(query.folded)) | meant_terms(said))
+    for passage, score in release.keywords.search(wanted, _SUMMED, release.diseases) if release.diseases else ():
+        scores[release.store.passage(passage)[0]] += score
+    ranked = sorted(scores, key=lambda position: (-scores[position], position))[:limit]
+    vector = release.embedder.embed([" ".join([query.folded, *(part.texts[0] for part in said)])])[0]
+    near = []
+    for position in ranked:
+        document = release.store.document(position)
+        passages = [n for n, p in release.store.passages_of(position) if fold(document.sections[p.section].title) in sections]
+        cosines = release.vectors.vectors(np.array(passages)) @ vector if passages else np.zeros(1)
+        near.append(NearDisease(document, scores[position] / scores[ranked[0]], float(cosines.max())))
+    return near
+
+
+def meant_terms(said: Iterable[Said]) -> set[str]:
+    """Terms of the wordings of texts for what is said."""
+    return {term for part in said for text in part.texts for term in terms(text)}
+
+
 def coverage(release: Release, runs: Sequence[str], text: str) -> float:
     """Share of what the runs say that the text holds, 0 to 1, each term weighted by its rarity.
 
@@ -94,6 +133,49 @@ def coverage(release: Release, runs: Sequence[str], text: str) -> float:
         missing = missing_terms(wanted, held) if len(wanted) >= _LONG_RUN else [term for term in wanted if term not in held]
         missed += sum(rarity(release, term) for term in missing)
     return found / (found + missed) if found else 0.0
+
+
+def share_said(release: Release, query: Query, text: str) -> float:
+    """As `coverage`, for what a question says beside names, its lay terms read in the words of texts.
+
+    Lay terms that overlap say one thing: the rarest counts, and it stands in the text where any of them does. A patient group counts
+    as much as a rare word.
+    """
+    folded = fold(text)
+    held, total = _bigrams_held(release, query.unsaid, folded)
+    for group in query.populations:
+        total += _GROUP_WEIGHT
+        held += _GROUP_WEIGHT if group.about.search(folded) else 0.0
+    for parts in overlapping(query.said_beside_names):
+        weight = max(meaning_rarity(release, part) for part in parts)
+        total += weight
+        held += weight if any(part.stands_in(folded) for part in parts) else 0.0
+    return held / total if total else 0.0
+
+
+def _bigrams_held(release: Release, runs: Sequence[str], folded: str) -> tuple[float, float]:
+    there = set(terms(folded))
+    wanted = [term for run in runs for term in terms(run) if len(term) > 1]  # a lone character says too little
+    weights = [(rarity(release, term), term in there) for term in wanted]
+    return sum(weight for weight, found in weights if found), sum(weight for weight, _ in weights)
+
+
+def overlapping(said: Sequence[Said]) -> list[list[Said]]:
+    """Lay terms by the stretches of the question that they share."""
+    groups: list[list[Said]] = []
+    reach = -1
+    for part in said:
+        if part.start < reach:
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+        reach = max(reach, part.end)
+    return groups
+
+
+def meaning_rarity(release: Release, said: Said) -> float:
+    """How rare a meaning is: the mean over its wordings, each as rare as the rarest of its terms."""
+    return mean([max((rarity(release, term) for term in terms(text)), default=0.0) for text in said.texts])
 
 
 def rarity(release: Release, term: str) -> float:

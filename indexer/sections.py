@@ -10,10 +10,12 @@ from typing import Any
 
 from indexer.documents import Document, Section
 from indexer.errors import Fault, KnowledgeBaseError
+from indexer.lay_terms import Elsewhere, LayTerms
 from indexer.sounds import sound
 from indexer.terms import fold
 
 SHIPPED = Path(__file__).parent.parent / "kb_data" / "sections.toml"
+_BESIDE = ("lay_terms.toml", "elsewhere.toml")
 MASK = "\ufffc"  # stands where a name stood, so that cues cannot match inside it
 
 
@@ -21,7 +23,8 @@ MASK = "\ufffc"  # stands where a name stood, so that cues cannot match inside i
 class CanonicalSection:
     """A kind of section: `titles` are folded headings that mean it, best first; `cues` finds it asked for.
 
-    Where a document has none, sentences of its other sections that hold one of `words` speak of it.
+    Where a document has none, sentences of its other sections that hold one of `words` speak of it. `outside`: hardly any text has
+    it (a price, a trial), and nothing else that stands in the text answers for it.
     """
 
     name: str
@@ -30,6 +33,7 @@ class CanonicalSection:
     cues: re.Pattern[str]
     clinical: bool
     words: tuple[str, ...]
+    outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Words:
 
     question: tuple[str, ...]
     edges: tuple[str, ...]
+    beside: tuple[str, ...]
     forms: tuple[str, ...]
     salts: tuple[str, ...]
     modifiers: tuple[str, ...]
@@ -57,6 +62,8 @@ class Words:
     chemical: str
     emergency: tuple[str, ...]
     self_harm: tuple[str, ...]
+    opinion: tuple[str, ...] = ()
+    instruction: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +78,13 @@ class Cue:
 
 @dataclass(frozen=True)
 class SectionGuide:
-    """The content of a sections.toml."""
+    """The content of a sections.toml and the tables kept behind it."""
 
     sections: tuple[CanonicalSection, ...]
     populations: tuple[Population, ...]
     words: Words
+    lay: LayTerms
+    elsewhere: Elsewhere
 
     def named(self, name: str) -> CanonicalSection | None:
         """The canonical section of that name."""
@@ -156,6 +165,12 @@ def _longest(cues: Sequence[Cue]) -> list[Cue]:
     return sorted(chosen, key=lambda c: c.start)
 
 
+def guide_text(path: Path = SHIPPED) -> str:
+    """A sections.toml with the tables of lay terms and of names that stand beside it, as one text to keep with a release."""
+    beside = [path.with_name(name) for name in _BESIDE]
+    return "\n".join(part.read_text("utf-8") for part in (path, *beside) if part == path or part.is_file())
+
+
 def load_guide(text: str, path: str = "sections.toml") -> SectionGuide:
     """Read a sections.toml. Raises KnowledgeBaseError when it does not parse or misses a key."""
     try:
@@ -175,6 +190,7 @@ def _guide(raw: dict[str, Any]) -> SectionGuide:
             _either(entry["cues"]),
             entry.get("clinical", True),
             tuple(entry.get("words", ())),
+            entry.get("outside", False),
         )
         for entry in raw["section"]
     )
@@ -188,7 +204,14 @@ def _guide(raw: dict[str, Any]) -> SectionGuide:
         for entry in raw["population"]
     )
     words: dict[str, Any] = {k: v if isinstance(v, str) else tuple(v) for k, v in raw["words"].items()}
-    return SectionGuide(sections, populations, Words(**words))
+    lay, elsewhere = raw.get("lay", {}), raw.get("elsewhere", {})
+    return SectionGuide(
+        sections,
+        populations,
+        Words(**words),
+        LayTerms(lay.get("signs", {}), lay.get("settings", {}), lay.get("terms", {})),
+        Elsewhere(tuple(elsewhere.get("drugs", ())), tuple(elsewhere.get("diseases", ()))),
+    )
 
 
 def _either(patterns: Sequence[str]) -> re.Pattern[str]:

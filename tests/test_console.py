@@ -87,7 +87,7 @@ def test_drug_finds_any_name(run: Run, sample_index: Path, name: str, status: st
     code, out, _ = run("drug", name, "--index", sample_index, "--json")
     card = json.loads(out)
     assert code == 0
-    assert list(card) == ["status", "document", "title", "sections", "candidates"]
+    assert list(card) == ["status", "document", "title", "sections", "candidates", "look_alikes"]
     assert (card["status"], card["title"], [c["title"] for c in card["candidates"]]) == (status, title, candidates)
 
 
@@ -241,7 +241,7 @@ def test_plain_output_groups_sentences_and_sources(run: Run, sample_index: Path)
     _, out, _ = run("ask", "头孢克洛能治什么病", "--index", sample_index)
     assert out == (
         "问：头孢克洛能治什么病\n\n【头孢克洛胶囊 · 适应症】\n中耳炎。[1]\n下呼吸道感染，包括肺炎。[2]\n尿路感染。[3]\n\n"
-        "来源\n[1][2][3] 头孢克洛胶囊 · 适应症 · 甲药厂 · 2025-01-02\n\n仅供专业人员参考，不能替代诊疗决策。\n\n"
+        "来源\n[1][2][3] 头孢克洛胶囊 · 适应症 · 甲药厂 · 2025-01-02\n\n勿与“头孢克肟胶囊”混淆。\n仅供专业人员参考，不能替代诊疗决策。\n\n"
     )
     _, out, _ = run("ask", "头孢克罗怎么吃", "--index", sample_index)
     assert out.startswith("问：头孢克罗怎么吃\n\n没有收录“头孢克罗”。您要找的是：\n  头孢克洛胶囊\n")

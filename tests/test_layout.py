@@ -23,7 +23,7 @@ def test_a_message_names_its_source_and_marks_every_sentence(sample: Release) ->
     message = "".join(message_pieces(ask(sample, "头孢克洛能治什么病")))
     assert message == (
         "**头孢克洛胶囊 · 适应症**\n\n- 中耳炎。 [\\[1\\]](#cite-1)\n- 下呼吸道感染，包括肺炎。 [\\[2\\]](#cite-2)\n"
-        "- 尿路感染。 [\\[3\\]](#cite-3)\n\n仅供专业人员参考，不能替代诊疗决策。"
+        "- 尿路感染。 [\\[3\\]](#cite-3)\n\n勿与“头孢克肟胶囊”混淆。\n\n仅供专业人员参考，不能替代诊疗决策。"
     )
 
 

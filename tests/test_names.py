@@ -104,3 +104,23 @@ def test_related_names_are_shown_for_one_that_is_not_held(names: NameIndex) -> N
 def test_names_containing_a_word_but_not_a_product(names: NameIndex) -> None:
     assert [names.title(p) for p in names.containing("二甲", {"drug"})] == ["盐酸二甲双胍缓释片"]
     assert names.containing("清热颗粒", {"drug"}) == []
+
+
+def test_a_slip_inside_a_run_is_heard_but_not_in_another_product(names: NameIndex) -> None:
+    def meant(run: str) -> tuple[str, list[str]]:
+        written, found = names.misspelt(run)
+        return written, [names.title(position) for position in found]
+
+    assert meant("有人说阿司匹琳好") == ("阿司匹琳", ["阿司匹林"])
+    assert meant("氯炳嗪") == ("氯炳嗪", ["氯丙嗪"])
+    assert meant("吃氯炳嗪以后") == ("", [])
+    assert meant("阿司匹琳颗粒") == ("", [])
+
+
+def test_names_one_edit_apart_are_look_alikes() -> None:
+    titles = ["阿昔洛韦片", "伐昔洛韦", "更昔洛韦", "泼尼松", "泼尼松龙", "痛风"]
+    kinds = ["drug"] * 5 + ["disease"]
+    index = NameIndex([NamedDocument(i, kind, title) for i, (kind, title) in enumerate(zip(kinds, titles, strict=True))], WORDS)
+    assert [titles[near] for near in index.one_edit_apart(0)] == ["伐昔洛韦", "更昔洛韦"]
+    assert [titles[near] for near in index.one_edit_apart(3)] == ["泼尼松龙"]
+    assert index.one_edit_apart(5) == []

@@ -58,8 +58,8 @@ def test_the_sketches(shipped: Release, question: str, status: str, document: st
 def test_the_look_alike_sketch(shipped: Release) -> None:
     answer = ask(shipped, "氯丙那林怎么用？")
     assert answer.status == "clarify"
-    assert [candidate.title for candidate in answer.candidates] == ["氯丙嗪"]
-    assert answer.candidates[0].about
+    assert [candidate.title for candidate in answer.candidates] == ["氯丙嗪", "氯苯那敏"]
+    assert all(candidate.about for candidate in answer.candidates)
 
 
 def test_the_two_drugs_sketch(shipped: Release) -> None:
@@ -85,7 +85,7 @@ def asked(shipped: Release, question: str, *earlier: str) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("question", "shown", "never"),
     [
-        ("透析病人秋水仙碱怎么吃", "透析患者：禁用", "首剂1mg"),
+        ("透析病人秋水仙碱怎么吃", "及透析患者禁用", "首剂1mg"),
         ("80岁地高辛用量", "老年人：口服，一次0.125mg", "0.25mg"),
         ("5岁孩子氯吡格雷吃多少", "儿童：安全性和有效性尚未确立", "300mg"),
         ("孕妇蒙脱石能吃吗", "孕妇：", "避孕"),

@@ -1,0 +1,102 @@
+"""The sections asked for, for this patient: a dose for the patient told or none."""
+
+from collections.abc import Sequence
+
+from app.citations import Unit
+from app.patient import MONTHS, is_for_patient, population_of_age
+from app.question import Question
+from app.selection import DOSE, for_populations, in_sections, mentioning, overview
+from app.subject import Subject
+from indexer.documents import Document
+from indexer.release import Release
+from indexer.sections import Population
+from indexer.terms import fold
+
+_AGE_GROUPS = {"儿童", "成人", "老年人"}
+# mL/min below which texts speak of impaired kidneys (KDIGO's G2 begins at 90; labels bound at 80 or less).
+_IMPAIRED = 90.0
+
+
+def prescribed(release: Release, question: Question, subject: Subject, documents: Sequence[Document], about: Sequence[str]) -> list[Unit]:
+    """The sections asked for, whole; only what speaks of the patient or the purpose where one is named."""
+    # A patient of three counts for a dose wherever the question speaks of it; for other sections only beside what is asked.
+    dose = DOSE in question.sections
+    populations = groups_of(release, question) if dose else list(question.asked_groups)
+    if populations and subject.kind == "drug" and not _own_population(populations, documents):
+        found = for_populations(release, documents, populations, question.sections)
+        if not found and all(population.name == "成人" for population in populations):
+            found = [unit for unit in in_sections(release, documents, question.sections) if _for_everybody(release, unit)]
+    else:
+        found = in_sections(release, documents, question.sections)
+        if not found and set(question.sections) & {"概述", "药物类别"}:
+            return overview(release, documents)
+    if dose and subject.kind == "drug":
+        found = _for_purpose(release, documents, _of_form(release, subject, found), about)
+        found = [unit for unit in found if is_for_patient(unit.text, question.patient)]
+    return found
+
+
+def groups_of(release: Release, question: Question) -> list[Population]:
+    """The patient groups a dose is asked for: those named and told, and those of the age and the kidney function told."""
+    told = list(dict.fromkeys((*question.groups, *question.patient.groups)))
+    if question.patient.age is not None:
+        told = [population for population in told if population.name not in _AGE_GROUPS]
+        told += _named(release, population_of_age(question.patient.age))
+    if question.patient.clearance is not None:
+        impaired = _named(release, "肾功能不全")
+        told = [population for population in told if population not in impaired]
+        told += impaired if question.patient.clearance < _IMPAIRED else []
+    special = [population for population in dict.fromkeys(told) if population.name != "成人"]
+    return special or list(dict.fromkeys(told))  # an adult with failing kidneys gets no other adult's dose
+
+
+def _named(release: Release, name: str) -> list[Population]:
+    population = release.guide.population(name)
+    return [population] if population else []
+
+
+def patient_told(release: Release, question: Question) -> list[str]:
+    """That a dose was chosen for a patient told earlier in the conversation."""
+    if DOSE not in question.sections or question.patient == question.own:
+        return []
+    own = {group.name for group in question.groups} | ({population_of_age(question.own.age)} if question.own.age is not None else set())
+    told = [population.name for population in groups_of(release, question) if population.name not in own]
+    return [f"按前面提到的患者（{'、'.join(told)}）选取；如不是，请说明患者情况。"] if told else []
+
+
+def described(release: Release, question: Question) -> str:
+    """The patient in a few words: 儿童（3岁）, 肾功能不全（20mL/min）."""
+    patient = question.patient
+    numbers = [f"{patient.age / MONTHS:.3g}岁"] if patient.age is not None else []
+    numbers += [f"{patient.clearance:g}mL/min"] if patient.clearance is not None else []
+    numbers += [f"{patient.weight:g}kg"] if patient.weight is not None else []
+    groups = "、".join(population.name for population in groups_of(release, question))
+    return f"{groups}（{'，'.join(numbers)}）" if numbers else groups
+
+
+def _of_form(release: Release, subject: Subject, found: list[Unit]) -> list[Unit]:
+    """Without the lines that speak of other dosage forms than the one asked about."""
+    if not subject.form:
+        return found
+    forms = [form for form in release.guide.words.forms if len(form) > 1 and form not in subject.form and subject.form not in form]
+    kept = [u for u in found if subject.form in fold(u.text) or not any(form in fold(u.text) for form in forms)]
+    return kept or found
+
+
+def _for_purpose(release: Release, documents: Sequence[Document], found: list[Unit], about: Sequence[str]) -> list[Unit]:
+    """Where the texts speak of what a dose is asked for, only what they say of it: no dose for 呃逆 from the lines for psychosis."""
+    if not about:
+        return found
+    spoken = mentioning(release, documents, about)
+    doses = [unit for unit in found if unit in spoken]
+    return doses or spoken or found
+
+
+def _for_everybody(release: Release, unit: Unit) -> bool:
+    """Whether a sentence names no patient group; what a label says so is for adults."""
+    return not any(population.about.search(fold(unit.text)) for population in release.guide.populations)
+
+
+def _own_population(populations: Sequence[Population], documents: Sequence[Document]) -> bool:
+    """Whether the documents are for that population altogether: 小儿感冒颗粒 asked about for a child."""
+    return all(p.about.search(document.title) for p in populations for document in documents)

@@ -1,0 +1,109 @@
+"""Which diseases show the signs that a question describes. A list to look through, never a diagnosis."""
+
+import re
+from collections.abc import Sequence
+
+from app.citations import Unit
+from app.finding import Evidence
+from app.question import Question
+from app.selection import units_of
+from indexer.documents import Document
+from indexer.lay_terms import Said
+from indexer.release import Release
+from indexer.search import diseases_nearest, meaning_rarity, overlapping
+from indexer.terms import fold
+
+NOTICE = "以下按表现的相近程度列出，不是诊断。"
+# What one sign says of a disease, by where its text speaks of it.
+_SECTIONS = {"临床表现": 1.0, "概述": 1.0, "急症信号": 0.9, "诊断要点": 0.9, "好发人群": 0.5, "病因": 0.5, "检查检验": 0.3}
+# Share of the described signs, weighted by rarity, that a disease must show.
+SHOWN = 0.4
+FEWEST, FEWEST_BESIDE = 2, 3
+# Characters beside cues and question words. 14: of 420 questions that name a thing not held and hold one sign by chance the longest
+# has 11, the shortest story with one known sign has 15.
+LONG, SHORT = 14, 6
+_YES_OR_NO = re.compile(r"吗|么[?。!]?$|能不能|可不可以|影响|正常")
+# Beside the share of signs shown count the cosine, 1 each, and BM25: the best first three of 104 descriptions (0.70 without, 0.88 with).
+_KEYWORD_SHARE = 0.5
+_MOST_DISEASES, _MOST_SENTENCES = 3, 3
+_NEAR_BEST = 0.7
+_CANDIDATES = 40
+# Sections by which people ask what they have, or which their descriptions hit by chance.
+_ASKED = frozenset("概述 病因 临床表现 诊断要点 急症信号 并发症 检查检验 好发人群 治愈率 注意事项 不良反应 漏服 饮酒 驾驶 手术".split())
+
+
+def describes(question: Question) -> bool:
+    """Whether a question tells signs of a patient and asks, or leaves open, what they are.
+
+    A single sign that the lay terms know does too, in a longer story that does not end in a yes or no, or with a setting where the
+    question asks for a disease.
+    """
+    told = _told(question)
+    signs = sum(any(said.of == "sign" for said in group) for group in told)
+    length = sum(map(len, question.query.residue))
+    story = length >= LONG and not _YES_OR_NO.search(question.query.folded)
+    asks = length >= SHORT and len(told) >= FEWEST and question.sections == ("概述",)
+    return signs >= (1 if story or asks else FEWEST) and set(question.sections) <= _ASKED
+
+
+def other_disease(release: Release, question: Question) -> Evidence | None:
+    """Where a question names a disease beside many signs (感冒后脖子前面疼, 低烧): the diseases that show them, unless it is among them."""
+    beside = [group for group in _told(question) if any(s.of == "sign" and s in question.query.said_beside_names for s in group)]
+    told_more = sum(map(len, question.query.residue)) >= LONG
+    if len(beside) < (FEWEST if told_more else FEWEST_BESIDE) or question.of_kind("drug") or not set(question.sections) <= {"概述"}:
+        return None
+    shown = diseases_showing(release, question)
+    named = {release.store.document(position).id for subject in question.subjects for position in subject.documents}
+    return shown if shown and shown.units[0].document.id not in named else None
+
+
+def _told(question: Question) -> list[list[Said]]:
+    return overlapping([said for said in question.query.said if said.of != "term"])
+
+
+def diseases_showing(release: Release, question: Question) -> Evidence | None:
+    """The sentences of the diseases that show the most of what is told; None where none shows enough."""
+    told = _told(question)
+    headings = {title for name in _SECTIONS for title in release.guide.titles(name)}
+    near = diseases_nearest(release, question.query, [said for group in told for said in group], headings, _CANDIDATES)
+    shown = [_shown(release, told, candidate.document) for candidate in near]
+    scores = [share + c.similarity + _KEYWORD_SHARE * c.keyword for share, c in zip(shown, near, strict=True)]
+    ranked = sorted(range(len(near)), key=lambda n: (-scores[n], n))
+    chosen = [n for n in ranked if shown[n] >= SHOWN and scores[n] >= _NEAR_BEST * scores[ranked[0]]][:_MOST_DISEASES]
+    units = [unit for n in chosen for unit in _telling(release, told, near[n].document)]
+    return Evidence(tuple(units), (NOTICE,)) if units else None
+
+
+def _shown(release: Release, told: Sequence[Sequence[Said]], document: Document) -> float:
+    """Share of what is told that a disease shows: of wordings for one thing the one that says most counts."""
+    texts = [(weight, fold(document.body(section))) for name, weight in _SECTIONS.items() for section in release.guide.find(document, name)]
+    found = total = 0.0
+    for group in told:
+        rarest = max(meaning_rarity(release, said) for said in group)
+        total += rarest
+        found += max(
+            (
+                meaning_rarity(release, said) * max((weight for weight, text in texts if said.stands_in(text)), default=0.0)
+                for said in group
+            ),
+            default=0.0,
+        )
+    return found / total if total else 0.0
+
+
+def _spoken(said: Said, texts: Sequence[tuple[float, str]]) -> float:
+    return max((weight for weight, text in texts if said.stands_in(text)), default=0.0)
+
+
+def _telling(release: Release, told: Sequence[Sequence[Said]], document: Document) -> list[Unit]:
+    """The disease's sentences that show the most, in its order."""
+    units = [
+        unit for name in ("概述", "临床表现") for section in release.guide.find(document, name) for unit in units_of(document, section)
+    ]
+    shown = [_in_sentence(release, told, fold(unit.text)) for unit in units]
+    best = sorted(range(len(units)), key=lambda n: (-shown[n], n))[:_MOST_SENTENCES]
+    return [units[n] for n in sorted(best) if shown[n] > 0]
+
+
+def _in_sentence(release: Release, told: Sequence[Sequence[Said]], text: str) -> float:
+    return sum(max((meaning_rarity(release, said) for said in group if said.stands_in(text)), default=0.0) for group in told)

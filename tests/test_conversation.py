@@ -1,0 +1,113 @@
+import pytest
+
+from app.answering import Answer, ask
+from app.following import read_question
+from app.layout import message_pieces
+from app.question import Turn
+from indexer.release import Release
+
+
+def said(release: Release, question: str, *earlier: str) -> Answer:
+    """The answer after these turns; one that begins with ": " is the assistant's."""
+    turns = [Turn("assistant", turn[2:]) if turn.startswith(": ") else Turn("user", turn) for turn in earlier]
+    return ask(release, question, turns)
+
+
+def shown(answer: Answer) -> str:
+    return "\n".join(sentence.text for sentence in answer.sentences)
+
+
+def cited(answer: Answer) -> set[str]:
+    return {citation.unit.document.id for citation in answer.citations}
+
+
+@pytest.mark.parametrize(
+    ("question", "earlier", "expected", "never"),
+    [
+        ("那我妈妈呢，70岁", ["3岁孩子头孢克洛怎么吃"], "老年人", "mg/kg"),
+        ("不是孩子，是我自己", ["3岁孩子布洛芬吃多少"], "成人轻至中度疼痛或发热", ""),
+        ("布洛芬可以吃吗？", ["怀孕32周，普通感冒要不要用抗生素"], "孕晚期可致动脉导管早闭", ""),
+        ("怀着孕的呢？", ["云南白药胶囊可以治什么"], "孕妇禁用。", "主治"),
+        ("克拉霉素呢", ["孕妇能用阿奇霉素吗"], "孕妇禁用。", "扁桃体炎"),
+        ("她肌酐清除率是25，不是52", ["高血压，女，41岁，肌酐清除率52，依那普利起始量"], "一次2.5mg", "一次5~10mg"),
+        ("对了她还怀着孕", ["高血压，女，41岁，依那普利起始量"], "妊娠期妇女禁用", "维持一日10~20mg"),
+        ("复查降到12了还能用吗", ["CrCl 38 mL/min，利伐沙班用多大剂量"], "低于15mL/min避免使用", "一次20mg"),
+        ("俺娘76了，得从多少吃起", ["俺爹腿肿，速尿怎么吃"], "一次20mg，一日1次", "一次20~40mg"),
+        ("前一个的禁忌呢", ["阿司匹林怎么吃", "华法林怎么吃"], "血友病", ""),
+        ("两个一起吃呢", ["阿司匹林能治什么", "华法林能治什么"], "华法林：合用出血风险明显增加", ""),
+        ("能一起吃吗", ["阿司匹林能治什么", "华法林能治什么"], "华法林：合用出血风险明显增加", ""),
+        ("不对，我要问的是泼尼松，肝功能不全呢", ["泼尼松龙怎么吃"], "宜改用泼尼松龙", ""),
+        ("上一种的禁忌", ["阿司匹林怎么吃", "华法林怎么吃"], "血友病", ""),
+        ("我闺女4岁，能吃多少", ["我自己发烧，布洛芬怎么吃"], "5~10mg/kg", "成人轻至中度"),
+        ("我说的是泼尼松，不是泼尼松龙。肝功能不全呢", ["泼尼松龙怎么吃"], "宜改用泼尼松龙", ""),
+        ("他有痛风，碍事不", ["速尿怎么吃"], "痛风患者慎用", ""),
+        ("透析病人能吃吗", ["痛风急性发作用什么药", ": 痛风（治疗药物）：\n- 秋水仙碱：……", "第一个怎么吃"], "透析患者", ""),
+    ],
+)
+def test_what_was_established_is_kept_and_what_changed_is_replaced(
+    shipped: Release, question: str, earlier: list[str], expected: str, never: str
+) -> None:
+    text = shown(said(shipped, question, *earlier))
+    assert expected in text
+    assert not never or never not in text
+
+
+@pytest.mark.parametrize(
+    ("question", "earlier", "document"),
+    [
+        ("第二个", ["施康定怎么吃", ": 没有收录“施康定”。您要找的是：吗啡（美施康定） 还是 羟考酮（奥施康定）？"], "drug/oxycodone"),
+        (
+            "氯丙嗪",
+            ["氯炳嗪有什么禁忌", ": 没有收录“氯炳嗪”。您要找的是：氯丙嗪（抗精神病药） 还是 异丙嗪（抗组胺药）？"],
+            "drug/chlorpromazine",
+        ),
+        ("对的，就是这个", ["伐昔络韦怎么吃", ": 没有收录“伐昔络韦”。您要找的是：伐昔洛韦（阿昔洛韦的前体药物）？"], "drug/valaciclovir"),
+        ("第一个怎么吃", ["痛风急性发作用什么药", ": 痛风（治疗药物）：\n- 秋水仙碱：……\n- 别嘌醇：……"], "drug/colchicine"),
+        ("那个病一般要查些什么", ["痛风急性发作用什么药", "秋水仙碱怎么吃"], "disease/gout"),
+        ("换个话题，手足口病有什么症状", ["阿司匹林怎么吃"], "disease/hand-foot-mouth-disease"),
+    ],
+)
+def test_a_choice_or_a_new_subject_is_understood(shipped: Release, question: str, earlier: list[str], document: str) -> None:
+    answer = said(shipped, question, *earlier)
+    assert (answer.status, cited(answer)) == ("answered", {document})
+
+
+@pytest.mark.parametrize(
+    ("question", "earlier"),
+    [
+        ("那换成奥美沙坦一天吃几片", ["依那普利怎么吃"]),
+        ("佐匹克隆一晚吃几毫克", ["失眠有哪些药"]),
+        ("白癜风用什么药膏", ["牛皮癣是怎么引起的"]),
+        ("今天上证指数收了多少点", ["地高辛漏服了怎么办"]),
+        ("帮我给我外婆写首生日诗", ["易倍申第一周吃多少"]),
+        ("它的禁忌呢", ["头孢克洛怎么吃", "奥美沙坦怎么吃", ": 知识库无法回答这个问题：没有收录“奥美沙坦”。"]),
+    ],
+)
+def test_what_is_not_held_is_not_answered_from_the_drug_before_it(shipped: Release, question: str, earlier: list[str]) -> None:
+    assert said(shipped, question, *earlier).status == "refused"
+
+
+def test_a_question_off_the_subject_does_not_lose_it(shipped: Release) -> None:
+    turns = ["地高辛漏服了怎么办", "今天天气怎么样", ": 知识库无法回答这个问题：没有找到足以回答的内容。"]
+    assert cited(said(shipped, "说回刚才那个药，禁忌是什么", *turns)) == {"drug/digoxin"}
+
+
+def test_another_person_is_another_patient(shipped: Release) -> None:
+    turns = [Turn("user", "我有支架，平常含硝酸甘油，西地那非能吃吗"), Turn("user", "那我弟弟68岁，一次吃多少")]
+    asked = read_question(shipped, "他有什么要注意", turns)
+    assert (asked.patient.person, asked.patient.age, asked.patient.taking) == ("兄弟", 68 * 12, ())
+
+
+def test_fifty_turns_stay_fast(shipped: Release) -> None:
+    turns = [Turn("user", "3岁孩子布洛芬吃多少"), Turn("assistant", "布洛芬：……"), Turn("user", "那剂量呢"), Turn("assistant", "……")] * 13
+    assert sorted(ask(shipped, "它的禁忌呢", turns).milliseconds for _ in range(5))[2] < 100  # 20 on an idle machine
+
+
+@pytest.mark.parametrize(
+    ("question", "choice", "title"), [("头孢克罗怎么吃", "第一个", "头孢克洛胶囊"), ("环孢素怎么吃", "第二个", "环孢素口服溶液")]
+)
+def test_a_question_back_is_answered_by_its_number(sample: Release, question: str, choice: str, title: str) -> None:
+    back = ask(sample, question)
+    turns = [Turn("user", question), Turn("assistant", "".join(message_pieces(back)))]
+    answer = ask(sample, choice, turns)
+    assert (back.status, answer.status, {c.unit.document.title for c in answer.citations}) == ("clarify", "answered", {title})
