@@ -185,8 +185,8 @@ def _print(name: str, questions: int, rows: dict[str, Row]) -> None:
             _share(quality.supported, quality.sentences),
             _share(quality.precise, quality.citations),
             _share(quality.contradicted, quality.sentences),
-            f"{percentile([t for t in row.first if t], 0.5):.2f}",
-            f"{percentile(row.whole, 0.5):.2f} / {percentile(row.whole, 0.95):.2f}",
+            f"{percentile([t for t in row.first if t], 0.5):.3f}",
+            f"{percentile(row.whole, 0.5):.3f} / {percentile(row.whole, 0.95):.3f}",
         ]
         sys.stdout.write(f"| {' | '.join(cells)} |\n")
 
