@@ -15,7 +15,7 @@ from indexer.search import diseases_nearest, folded_text, meaning_rarity, overla
 NOTICE = "以下按表现的相近程度列出，不是诊断。"
 # What one sign says of a disease, by where its text speaks of it.
 _SECTIONS = {"临床表现": 1.0, "概述": 1.0, "急症信号": 0.9, "诊断要点": 0.9, "好发人群": 0.5, "病因": 0.5, "检查检验": 0.3}
-# Share of the described signs, weighted by rarity, that a disease must show.
+# Share of the described signs, weighted by rarity, that a disease must show. 0.2 to 0.6 refuse alike, 0.9 refuses 1.7 % more of dev.
 SHOWN = 0.4
 FEWEST, FEWEST_BESIDE = 2, 3
 # Characters beside cues and question words. 14: of 420 questions that name a thing not held and hold one sign by chance the longest
