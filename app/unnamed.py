@@ -117,7 +117,7 @@ def without_subject(release: Release, question: Question) -> Finding:
 
 def free_question(release: Release, question: Question) -> Finding:
     """A question that names nothing held: answered only from passages that hold most of what it says."""
-    if describes(question) and (diseases := diseases_showing(release, question)):
+    if describes(question) and not _names_a_drug(release, question) and (diseases := diseases_showing(release, question)):
         return diseases
     wanted = content_terms(question.query)
     if not any(len(term) > 1 for term in wanted) or (len(wanted) < 2 and not question.sections):
@@ -130,6 +130,13 @@ def free_question(release: Release, question: Question) -> Finding:
         close = [release.store.position(hit.document.id) for hit in hits[:3] if hit.coverage >= COVERED / 2]
         return Refusal("没有找到足以回答的内容。", tuple(position for position in dict.fromkeys(close) if position is not None))
     return Evidence(tuple(shown))
+
+
+def _names_a_drug(release: Release, question: Question) -> bool:
+    """Whether the words of a drug that nobody lists stand there: a dosage form, or the syllables of generic names (沙坦, 替尼)."""
+    words = release.guide.words
+    forms = "|".join(re.escape(form) for form in words.forms if len(form) > 1)
+    return any(re.search(rf"{forms}|[{words.chemical}]{{2,}}", run) for run in question.query.residue)
 
 
 def _misspelt(release: Release, residue: Sequence[str]) -> Clarification | None:

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -141,7 +142,7 @@ def share_said(release: Release, query: Query, text: str) -> float:
     Lay terms that overlap say one thing: the rarest counts, and it stands in the text where any of them does. A patient group counts
     as much as a rare word.
     """
-    folded = fold(text)
+    folded = folded_text(text)
     held, total = _bigrams_held(release, query.unsaid, folded)
     for group in query.populations:
         total += _GROUP_WEIGHT
@@ -160,6 +161,10 @@ def _bigrams_held(release: Release, runs: Sequence[str], folded: str) -> tuple[f
     return sum(weight for weight, found in weights if found), sum(weight for weight, _ in weights)
 
 
+# Sentences and sections are folded anew for every question otherwise, which took most of the time of a description of signs.
+folded_text = lru_cache(maxsize=16384)(fold)
+
+
 def overlapping(said: Sequence[Said]) -> list[list[Said]]:
     """Lay terms by the stretches of the question that they share."""
     groups: list[list[Said]] = []
@@ -175,7 +180,12 @@ def overlapping(said: Sequence[Said]) -> list[list[Said]]:
 
 def meaning_rarity(release: Release, said: Said) -> float:
     """How rare a meaning is: the mean over its wordings, each as rare as the rarest of its terms."""
-    return mean([max((rarity(release, term) for term in terms(text)), default=0.0) for text in said.texts])
+    return mean([max((rarity(release, term) for term in wording), default=0.0) for wording in _wordings(said.texts)])
+
+
+@lru_cache(maxsize=2048)
+def _wordings(texts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(terms(text)) for text in texts)
 
 
 def rarity(release: Release, term: str) -> float:

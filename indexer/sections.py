@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from indexer.terms import fold
 
 SHIPPED = Path(__file__).parent.parent / "kb_data" / "sections.toml"
 _BESIDE = ("lay_terms.toml", "elsewhere.toml")
+_heading = lru_cache(maxsize=4096)(fold)  # few headings, asked for again and again
 MASK = "\ufffc"  # stands where a name stood, so that cues cannot match inside it
 
 
@@ -98,12 +99,12 @@ class SectionGuide:
     def find(self, document: Document, name: str) -> list[Section]:
         """The document's sections that are a `name` (canonical, or its own heading), preferred headings first."""
         titles = self.titles(name)
-        found = [(titles.index(fold(s.title)), s) for s in document.sections if fold(s.title) in titles]
+        found = [(titles.index(_heading(s.title)), s) for s in document.sections if _heading(s.title) in titles]
         return [section for _, section in sorted(found, key=lambda pair: (pair[0], pair[1].start))]
 
     def is_clinical(self, title: str) -> bool:
         """Whether free questions may be answered from sections of this heading."""
-        folded = fold(title)
+        folded = _heading(title)
         means = [section for section in self.sections if folded in section.titles]
         return any(section.clinical for section in means) if means else True
 

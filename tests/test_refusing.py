@@ -160,6 +160,12 @@ def test_one_sign_by_chance_or_denied_ones_are_no_description(shipped: Release, 
     assert (answer.status, answer.citations) == ("refused", ())
 
 
+@pytest.mark.parametrize("drug", ["卡马替尼", "某某通络胶囊"])
+def test_signs_after_a_drug_that_is_not_held_find_no_disease(shipped: Release, drug: str) -> None:
+    answer = ask(shipped, f"吃了{drug}恶心呕吐头晕，是副作用吗")
+    assert (answer.status == "answered", answer.citations) == (False, ())
+
+
 def test_what_do_you_think_of_signs_asks_for_no_view(shipped: Release) -> None:
     answer = ask(shipped, "关节红肿，夜里疼得厉害，大夫你觉得是什么病")
     assert answer.status == "answered"
