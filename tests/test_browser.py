@@ -191,7 +191,7 @@ def test_another_page_of_this_machine_gets_no_socket(server: Server) -> None:
 
 
 def test_a_language_model_speaks_by_checked_sentence(browser: Browser, tmp_path: Path) -> None:
-    script = ["痛风患者高尿酸血症的长期治疗，用非布司他。[1]\n", "一次8000mg。[1]\n", 4.0, "不用"]
+    script = ["非布司他：痛风患者高尿酸血症的长期治疗。[1]\n", "一次8000mg。[1]\n", 4.0, "不用"]
     with OpenAIServer(script) as model:
         server = Server(tmp_path, QIZHEN_GENERATOR="chat", QIZHEN_CHAT_URL=model.url, QIZHEN_CHAT_MODEL="m")
         try:
@@ -199,7 +199,7 @@ def test_a_language_model_speaks_by_checked_sentence(browser: Browser, tmp_path:
                 put(page, "非布司他能治疗什么病？")
                 working = page.get_by_text(re.compile("检索 \\d+ 毫秒 · 找到 \\d+ 段 · 正在组织语言"))
                 expect(working).to_be_visible()
-                expect(page.get_by_text("痛风患者高尿酸血症的长期治疗，用非布司他。").first).to_be_visible()
+                expect(page.get_by_text("非布司他：痛风患者高尿酸血症的长期治疗。").first).to_be_visible()
                 assert page.get_by_text("不推荐用于无临床症状的高尿酸血症。").count() == 0
                 assert httpx.get(f"{server.url}/healthz", timeout=2).status_code == 200
                 expect(page.get_by_text("不推荐用于无临床症状的高尿酸血症。").first).to_be_visible()
