@@ -102,7 +102,12 @@ class DocumentStore:
     def passages_of(self, position: int) -> list[tuple[int, Passage]]:
         """(passage position, passage) of one document, in order."""
         text = self.document(position).text
-        rows = self._rows('SELECT position, section, start, "end" FROM passages WHERE document = ? ORDER BY position', position)
+        rows = self._rows(
+            'SELECT p.position, p.section, p.start, p."end" FROM documents d JOIN passages p'
+            " ON p.position BETWEEN d.first_passage AND d.first_passage + d.passages - 1 AND p.document = d.position"
+            " WHERE d.position = ? ORDER BY p.position",
+            position,
+        )
         return [(number, Passage(section, start, end, text[start:end])) for number, section, start, end in rows]
 
     def all(self) -> Iterator[Document]:
