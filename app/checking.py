@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from app.citations import Unit
 from app.claims import Check, check_claim
 from app.generators import Draft, Generator, statements
+from app.lexicon import INDICATIONS
 from app.prompt import is_no_answer
 from indexer.errors import ModelError
 from indexer.terms import bare, fold, terms
@@ -29,6 +30,7 @@ PHRASED = "部分语句由语言模型转述，每句均已与所引原文核对
 # Share of terms (Dice) that a sentence and the evidence sentence put in its place have in common. 0.5: of 29 unsupported sentences of
 # a 0.5B model at or above it, 28 came from that evidence sentence, of 30 below 0.3 only 5; read one by one, dev questions.
 NEAR = 0.5
+_USED = re.compile("用于|适用|不|禁|慎|治疗|无|未")
 # Numbers, bans and cautions: a sentence with one is shown only if it says all that its evidence says, whom it is for included.
 _HARMFUL_IN_PART = re.compile(
     r"\d|[零一二两三四五六七八九十百半](?=[次日天周月年岁片粒袋支丸包滴喷揿贴瓶毫微倍个])|禁|忌|慎|避免|停用|不[得能可宜应要用推适须]|未|无|仅|可用|可以"
@@ -37,19 +39,27 @@ _HARMFUL_IN_PART = re.compile(
 
 def check_against(claim: str, units: Sequence[Unit]) -> Check:
     """Compare a sentence with the whole of what it cites."""
-    return _compare(claim, "\n".join(unit.text for unit in units), units)
+    documents = {unit.document.id: unit.document for unit in units}
+    names = [name for document in documents.values() for name in (document.title, *document.aliases)]
+    # Of several documents the checker is told none, so that every name must stand in the texts.
+    subjects = names if len(documents) == 1 else ()
+    checked = [check_claim(claim, "\n".join(wording), subjects) for wording in _wordings(units)]
+    return next((check for check in checked if check.verdict == "supported"), checked[0])
 
 
 def says_all(said: str, unit: Unit) -> bool:
     """Whether a text says all that a piece of evidence says: that is held against the text as a claim."""
-    return bare(unit.text) == bare(said) or _compare(unit.text, said, [unit]).verdict == "supported"
+    if bare(unit.text) == bare(said):
+        return True
+    names = (unit.document.title, *unit.document.aliases)
+    return any(check_claim(wording, said, names).verdict == "supported" for (wording,) in _wordings([unit]))
 
 
-def _compare(claim: str, evidence: str, units: Sequence[Unit]) -> Check:
-    """The claim checker, told what document the units are of; of several it is told none, so that every name must stand there."""
-    documents = {unit.document.id: unit.document for unit in units}
-    names = [name for document in documents.values() for name in (document.title, *document.aliases)]
-    return check_claim(claim, evidence, names if len(documents) == 1 else ())
+def _wordings(units: Sequence[Unit]) -> Iterator[list[str]]:
+    """The units as they stand; and as sentences where they are items under the heading of indications: 用于 goes without saying there."""
+    yield [unit.text for unit in units]
+    if all(fold(unit.section.title) in INDICATIONS and not _USED.search(unit.text) for unit in units):
+        yield [f"用于{unit.text}" for unit in units]
 
 
 class Gate:
@@ -129,8 +139,10 @@ class Gate:
 
     def _is_said(self, group: tuple[int, ...], text: str) -> bool:
         """Whether what is shown already says all of a statement, or all of a sentence about it."""
-        said = self._said.get(group, "")
-        return group in self._covered or (bool(said) and _compare(text, said, [self._unit(group)]).verdict == "supported")
+        said, document = self._said.get(group, ""), self._unit(group).document
+        return group in self._covered or (
+            bool(said) and check_claim(text, said, (document.title, *document.aliases)).verdict == "supported"
+        )
 
     def _unit(self, group: tuple[int, ...]) -> Unit:
         return self._evidence[group[0]]

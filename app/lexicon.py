@@ -140,6 +140,8 @@ LABELS = frozenset(
         "治疗方法 并发症 预防 就诊科室"
     ).split()
 )
+# Sections whose items are what a drug is used for.
+INDICATIONS = frozenset("适应症 适应证 功能主治 主治".split())
 # Dosage forms that end a product's name; its ingredient is named without them.
 FORMS = (
     "肠溶缓释片 缓释胶囊 肠溶胶囊 软胶囊 胶囊 缓释片 控释片 肠溶片 分散片 咀嚼片 泡腾片 滴丸 片 颗粒 口服溶液 口服液 "

@@ -325,3 +325,10 @@ def test_a_generator_that_is_a_plain_list_will_do(sample: Release) -> None:
             return [Draft(DOSE[1], (1,))]
 
     assert texts(ask(sample, "头孢克洛怎么吃", generator=Listed())) == [DOSE[1], DOSE[0], DOSE[2]]  # type: ignore[arg-type]
+
+
+def test_what_stands_under_indications_is_what_a_drug_is_used_for(sample: Release) -> None:
+    answer = ask(sample, "头孢克洛能治什么病", generator=scripted("头孢克洛用于中耳炎。[1]\n头孢克洛不用于尿路感染。[3]"))
+    assert texts(answer)[0] == "头孢克洛用于中耳炎。"
+    assert "头孢克洛不用于尿路感染。" not in texts(answer)
+    assert any("尿路感染" in text for text in texts(answer))
