@@ -74,6 +74,7 @@ def test_the_commands_of_the_readme_work(
         '{"id": "a", "kind": "drug", "title": "某药", "sections": [{"title": "禁忌", "text": "孕妇禁用。"}]}\n', "utf-8"
     )
     (tmp_path / "questions.jsonl").write_text('{"id": "1", "question": "非布司他的禁忌？"}\n', "utf-8")
+    (tmp_path / "claims.jsonl").write_text('{"claim": "孕妇慎用。", "evidence": "孕妇禁用。"}\n', "utf-8")
     with OpenAIServer(["痛风患者高尿酸血症的长期治疗。[1]"]) as model:
         for command in commands:
             words = shlex.split(command, comments=True)
