@@ -71,3 +71,9 @@ def test_look_alikes_are_pairs_of_held_drugs(documents: dict[str, Document]) -> 
     assert len(pairs) >= 40
     assert len({frozenset(pair["names"]) for pair in pairs}) == len(pairs)
     assert [pair for pair in pairs if len(set(pair["names"]) & titles) != 2 or not re.search("[。]$", pair["difference"])] == []
+
+
+def test_differences_of_look_alikes_state_no_dose() -> None:
+    """They are shown without a citation; a dose is not."""
+    pairs = tomllib.loads((ROOT / "lookalikes.toml").read_text("utf-8"))["pair"]
+    assert [pair for pair in pairs if re.search(r"\d\s*(?:mg|μg|g|mL|片|次)|每日\d|一日\d", pair["difference"])] == []
