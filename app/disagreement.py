@@ -10,6 +10,7 @@ from indexer.terms import fold, terms
 
 # Share of the wording beside the numbers that two statements must have in common to be about the same thing.
 _SAME_MATTER = 0.5
+DISAGREEING = "资料不一致，请核对原文："
 _NUMBERS = re.compile(r"[\d.~\-]+\s*[a-zμ%℃/]*|[一二两三四五六七八九十半]+(?=[次日天片粒袋支丸])|禁用|慎用|忌用|不宜|可用|避免")
 
 
@@ -23,7 +24,7 @@ def disagreement(documents: Sequence[Document], found: Sequence[Unit]) -> tuple[
     if not differing:
         return ()
     listed = "；".join(f"{d.source.publisher or d.source.title or d.id}（{d.source.revised or '无日期'}）" for d in differing)
-    return (f"资料不一致，请核对原文：{listed}。",)
+    return (f"{DISAGREEING}{listed}。",)
 
 
 def _contradicts(by_source: dict[str, list[Unit]], document: Document, other: Document) -> bool:

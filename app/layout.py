@@ -9,6 +9,7 @@ from typing import Any
 from app.answering import Answer, Found, Said, Sentence
 from app.checking import QUOTED_INSTEAD
 from app.citations import Citation, Unit
+from app.disagreement import DISAGREEING
 from app.safety import EMERGENCY
 from indexer.documents import Document, Section
 from indexer.release import Release
@@ -48,7 +49,7 @@ def groups(sentences: Sequence[Sentence], citations: Sequence[Citation]) -> list
 
 def leading(notices: Sequence[str]) -> tuple[list[str], list[str]]:
     """The notices that stand before the sentences, and those behind them."""
-    first = [notice for notice in notices if notice == EMERGENCY or notice.endswith(QUOTED_INSTEAD)]
+    first = [n for n in notices if n == EMERGENCY or n.endswith(QUOTED_INSTEAD) or n.startswith(DISAGREEING)]
     return first, [notice for notice in notices if notice not in first]
 
 

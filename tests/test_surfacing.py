@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.answering import ask
+from app.layout import leading
 from app.question import Turn
 from indexer.build import build_release
 from indexer.release import Release, open_release
@@ -115,3 +116,4 @@ def test_sources_disagree_by_what_they_say_not_by_how(
     assert [sentence.text for sentence in answer.sentences] == [newer, older]
     notice = "资料不一致，请核对原文：药厂2（2025-01-01）；药厂1（2023-01-01）。"
     assert (notice in answer.notices) is disagree
+    assert (notice in leading(answer.notices)[0]) is disagree  # it stands above the sentences
