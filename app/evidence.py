@@ -172,7 +172,7 @@ def _unasked(
         return [unit for unit in spoken if is_for_patient(unit.text, question.patient)]
     if names:
         return [unit for unit in mentioning(release, documents, names) if is_for_patient(unit.text, question.patient)]
-    own = says(question.query)
+    own = question.by_words or bool(says(question.query))
     found = [unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit)] if own else []
     if touched and (not own or MAY_TAKE.search(question.query.folded)):
         return [*touched, *found]

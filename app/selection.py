@@ -73,6 +73,11 @@ def fits(release: Release, units: Sequence[Unit], query: Query) -> list[float]:
     return [share_said(release, query, text) + _COSINE_SHARE * float(cosine) for text, cosine in zip(texts, cosines, strict=True)]
 
 
+def best_fit(release: Release, query: Query, documents: Sequence[Document]) -> float:
+    """How well the best sentence of the clinical sections fits what a question says beside the names in it."""
+    return max(fits(release, _clinical(release, documents), query), default=0.0)
+
+
 def for_populations(
     release: Release, documents: Sequence[Document], populations: Sequence[Population], sections: Sequence[str]
 ) -> list[Unit]:
