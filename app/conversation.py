@@ -13,6 +13,7 @@ from indexer.release import Release
 from indexer.sections import Population
 from indexer.terms import fold
 
+_HEADED = re.compile(r"（([^（）]+)）：|· ([^*\n]+)\*\*")
 _BRACKETED = re.compile(r"\([^()]*\)")
 
 
@@ -64,7 +65,15 @@ class Conversation:
         named = {position for subject in self.subjects for position in subject.documents}
         about_them = self.lost is not None and any(named & set(subject.documents) for subject in offered(release, answer))
         astray = REFUSAL in answer and "没有收录" not in answer
-        return replace(self, said=answer, lost=None if about_them or astray else self.lost)
+        return replace(
+            self, said=answer, lost=None if about_them or astray else self.lost, sections=self.sections or _headings(release, answer)
+        )
+
+
+def _headings(release: Release, answer: str) -> tuple[str, ...]:
+    """The sections that an answer is from, as its headings name them."""
+    named = (release.guide.named(found[1] or found[2]) for found in _HEADED.finditer(answer))
+    return tuple(dict.fromkeys(section.name for section in named if section))
 
 
 def offered(release: Release, said: str) -> tuple[Subject, ...]:

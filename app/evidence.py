@@ -12,7 +12,7 @@ from app.patient import is_for_patient
 from app.prescribing import described, groups_of, patient_told, prescribed
 from app.question import MAY_TAKE, NAMELESS, Question, kinds_of, says
 from app.safety import declined
-from app.selection import DOSE, INTERACTION, closer, covering, for_populations, in_sections, mentioning, overview, unique, warnings
+from app.selection import DOSE, INTERACTION, closer, covering, for_populations, in_sections, mentioning, overview, speaking_of, unique, warnings
 from app.signs import describes, other_disease
 from app.subject import Subject, documents_of, spellings
 from app.surfacing import together, touching, warned_first
@@ -170,6 +170,8 @@ def _unasked(
     if question.groups and subject.kind == "drug":
         spoken = for_populations(release, documents, question.groups, ())
         return [unit for unit in spoken if is_for_patient(unit.text, question.patient)]
+    if question.groups and (spoken := speaking_of(release, documents, question.groups)):
+        return spoken
     if names:
         return [unit for unit in mentioning(release, documents, names) if is_for_patient(unit.text, question.patient)]
     own = question.by_words or bool(says(question.query))

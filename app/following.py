@@ -19,6 +19,7 @@ from indexer.terms import fold, terms
 _PRONOUN = re.compile(
     r"它|[这那该此](?:个|种|款|类)?(?:药|病)|(?:这|那|该|此)(?:个|种|款)(?!月|星期|情况|时候|剂量|年|人)|[这那]两|上述|上面|前面|刚才|前者|后者|给这|[吃用]这(?!些|样)|他俩?|她俩?"
 )
+_THING = re.compile(r"它|[这该此](?:个|种|款)?药")
 # A bare number is the clearance told before only where nothing else is said to have moved.
 _MOVED = re.compile(r"^(?:那|现在|今天|昨天|刚|又|再)?(?:复查|化验|查)?(?:又|已经?)?[降掉升涨变](?:到|成|为)(\d+(?:\.\d+)?)")
 _OWN_QUESTION = re.compile("是不是|会不会|会.{1,4}[吗么不]")
@@ -33,6 +34,7 @@ _ADDING = re.compile(r"还|也|又|另外|对了|并且|同时|合并|加上|而
 _HOW_MUCH = re.compile(
     r"[喂给吃用喝打服来](?:多少|几[片粒包袋滴支毫次])|(?:一[次天日顿晚]|每[次天日顿晚]|最多).{0,3}(?:多少|几[片粒包袋滴支毫次])|怎么[给喂减加]"
 )
+_WHICH = re.compile(r"[吃用选换服打喝]哪[个种些]|用(?:什么|啥)")
 _HAVING_TAKEN = re.compile("[吃用服喝打][了完上过着后]")
 _SAME = re.compile(r"一样|也是|也会|也要|也能|也得")
 _DISEASE = re.compile("病")
@@ -49,6 +51,8 @@ _QUOTED = re.compile(r"[“\"]([^”\"]+)[”\"]")
 # Share of a run's terms that the subjects' texts must hold for a question to stay with them.
 # 0.5: as many turns of the golden dialogues are answered rightly as with 0.2, and three fewer beside the point.
 _KNOWN_SHARE = 0.5
+# Beside what is asked, never a dose, so short a run is no name that anything hangs on: 确诊靠啥, 为啥不能跟酒一块.
+_TOO_SHORT_FOR_A_NAME = 2
 # How well a sentence of theirs must fit a question for it to be about them all the same (`fits`).
 # 0.25: of 107 dev questions on other matters put into the golden dialogues none fits so well but stories of signs and names not held.
 _FITTING_TURN = 0.25
@@ -136,7 +140,8 @@ def _about(release: Release, question: Question, subjects: tuple[Subject, ...], 
     """The question asked of these subjects; what it asks for comes from the conversation where it does not say."""
     read = _reread(release, question, subjects)
     sections = read.sections or _asks_how_much(question, subjects)
-    if not sections and not question.own.is_told and _fit(release, read, subjects) >= _ANSWERING:
+    least = _ANSWERING if _FOLLOWING.search(question.query.folded) else _FITTING_TURN
+    if not sections and not question.own.is_told and _fit(release, read, subjects) >= least:
         return replace(read, subjects=subjects, sections=(), unknown="", by_words=True)
     sections = sections or _carried_sections(question, subjects, conversation)
     return replace(read, subjects=subjects, sections=sections, unknown="")
@@ -152,8 +157,10 @@ def _reread(release: Release, question: Question, subjects: Sequence[Subject]) -
 
 
 def _asks_how_much(question: Question, subjects: Sequence[Subject]) -> tuple[str, ...]:
-    """Of a drug that is already spoken of, "一次喂多少" and "怎么给" ask for the dose."""
+    """Of a drug that is already spoken of, "一次喂多少" and "怎么给" ask for the dose; of a disease "能用哪个" for the drugs."""
     drug = any(subject.kind == "drug" for subject in subjects)
+    if not drug and _WHICH.search(question.query.folded):
+        return ("治疗药物",)
     return (DOSE,) if drug and _HOW_MUCH.search(question.query.folded) else ()
 
 
@@ -200,6 +207,8 @@ def _is_about_patient(release: Release, question: Question) -> bool:
         return False
     if re.search(r"换个|另外|不问|回到|说回|还是", folded):
         return False
+    if question.sections and "disease" not in kinds_of(release, question.sections):
+        return True
     telling = question.own.is_told or _FOLLOWING.search(folded) is not None
     return MAY_TAKE.search(folded) is not None or _PRONOUN.search(folded) is not None or (telling and not question.sections)
 
@@ -291,7 +300,8 @@ def _stays(release: Release, question: Question, subjects: Sequence[Subject]) ->
         return True
     if _names_another(release, question, subjects):
         return False
-    runs = [terms(run) for run in _unspoken(question, texts)]
+    few = 0 if not question.sections or DOSE in question.sections else _TOO_SHORT_FOR_A_NAME
+    runs = [terms(run) for run in _unspoken(question, texts) if len(run) > few]
     return bool(pronoun) or all(sum(term in held for term in wanted) >= _KNOWN_SHARE * len(wanted) for wanted in runs)
 
 
@@ -300,8 +310,10 @@ def _names_another(release: Release, question: Question, subjects: Sequence[Subj
     texts, held = _spoken_of(release, tuple(subjects))
     ends = release.guide.words.disease_ends
     runs = _unspoken(question, texts)
+    pointed = _THING.search(question.query.folded) is not None  # "它会引起子宫方面的毛病吗" is about it, whatever else it speaks of
     return any(
-        run.endswith(ends) or any(release.names.is_chemical(term) and term not in held for term in terms(run)) for run in runs
+        (run.endswith(ends) and not pointed) or any(release.names.is_chemical(term) and term not in held for term in terms(run))
+        for run in runs
     )
 
 

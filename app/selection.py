@@ -49,6 +49,11 @@ def mentioning(release: Release, documents: Sequence[Document], names: Sequence[
     return [unit for unit in _clinical(release, documents) if any(name in fold(unit.text) for name in names)]
 
 
+def speaking_of(release: Release, documents: Sequence[Document], populations: Sequence[Population]) -> list[Unit]:
+    """Sentences of the clinical sections that speak of one of these patient groups."""
+    return [unit for unit in _clinical(release, documents) if any(group.about.search(fold(unit.text)) for group in populations)]
+
+
 def covering(release: Release, documents: Sequence[Document], query: Query) -> list[Unit]:
     """Sentences of the clinical sections that fit what is said beside the names, the best first where they differ much."""
     units = _clinical(release, documents)
