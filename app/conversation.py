@@ -13,7 +13,8 @@ from indexer.release import Release
 from indexer.sections import Population
 from indexer.terms import fold
 
-_HEADED = re.compile(r"（([^（）]+)）：|· ([^*\n]+)\*\*")
+# How answers head what they quote: 华法林（禁忌）：, **华法林钠片 · 禁忌**.
+_HEADED = re.compile(r"^([^（）：\n]+)（([^（）]+)）：|^\*\*([^*\n]+) · ([^*\n]+)\*\*", re.MULTILINE)
 _BRACKETED = re.compile(r"\([^()]*\)")
 
 
@@ -63,16 +64,27 @@ class Conversation:
         after all, or took the question for none about a drug or disease.
         """
         named = {position for subject in self.subjects for position in subject.documents}
+        headed = _headed(release, answer)
         about_them = self.lost is not None and any(named & set(subject.documents) for subject in offered(release, answer))
         astray = REFUSAL in answer and "没有收录" not in answer
-        return replace(
-            self, said=answer, lost=None if about_them or astray else self.lost, sections=self.sections or _headings(release, answer)
-        )
+        lost = None if about_them or astray or headed else self.lost
+        told = replace(self, said=answer, lost=lost, sections=self.sections or _headings(release, answer))
+        if len(headed) != 1 or set(headed[0].documents) & named:
+            return told
+        rest = tuple(subject for subject in self.named if subject.documents != headed[0].documents)
+        return replace(told, subjects=headed, named=(*rest, headed[0]), sections=_headings(release, answer))
+
+
+def _headed(release: Release, answer: str) -> tuple[Subject, ...]:
+    """The drugs and diseases from whose texts an answer is, as its headings name them."""
+    titles = (found[1] or found[3] for found in _HEADED.finditer(answer))
+    first = (subject for title in titles for subject in offered(release, title.replace("\\", ""))[:1])
+    return unique_subjects([replace(subject, form="") for subject in first])
 
 
 def _headings(release: Release, answer: str) -> tuple[str, ...]:
     """The sections that an answer is from, as its headings name them."""
-    named = (release.guide.named(found[1] or found[2]) for found in _HEADED.finditer(answer))
+    named = (release.guide.named(found[2] or found[4]) for found in _HEADED.finditer(answer))
     return tuple(dict.fromkeys(section.name for section in named if section))
 
 

@@ -12,7 +12,19 @@ from app.patient import is_for_patient
 from app.prescribing import described, groups_of, patient_told, prescribed
 from app.question import MAY_TAKE, NAMELESS, Question, kinds_of, says
 from app.safety import declined
-from app.selection import DOSE, INTERACTION, closer, covering, for_populations, in_sections, mentioning, overview, speaking_of, unique, warnings
+from app.selection import (
+    DOSE,
+    INTERACTION,
+    closer,
+    covering,
+    for_populations,
+    in_sections,
+    mentioning,
+    overview,
+    speaking_of,
+    unique,
+    warnings,
+)
 from app.signs import describes, other_disease
 from app.subject import Subject, documents_of, spellings
 from app.surfacing import together, touching, warned_first

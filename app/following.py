@@ -11,7 +11,6 @@ from app.remembering import remembered
 from app.selection import DOSE, INTERACTION, best_fit
 from app.signs import describes
 from app.subject import Subject, documents_of, spellings, unique_subjects
-from indexer.documents import Document
 from indexer.query import read_query
 from indexer.release import Release
 from indexer.terms import fold, terms
