@@ -23,7 +23,8 @@ class Conversation:
     """What has been established so far.
 
     `subjects` is what it is about now, `named` everything it was about, the latest last; `sections` and `groups` are what was asked
-    of them; `lost` is a question about something that is not held; `asked` and `said` are the last words of either side.
+    of them; `lost` is a question about something that is not held; `asked` and `said` are the last words of either side; `listed` are
+    the drugs that an answer listed last.
     """
 
     subjects: tuple[Subject, ...] = ()
@@ -34,6 +35,7 @@ class Conversation:
     lost: Question | None = None
     asked: str = ""
     said: str = ""
+    listed: tuple[Subject, ...] = ()
 
     def drugs(self) -> tuple[Subject, ...]:
         """The drugs it is about now."""
@@ -68,11 +70,12 @@ class Conversation:
         about_them = self.lost is not None and any(named & set(subject.documents) for subject in offered(release, answer))
         astray = REFUSAL in answer and "没有收录" not in answer
         lost = None if about_them or astray or headed else self.lost
-        told = replace(self, said=answer, lost=lost, sections=self.sections or _headings(release, answer))
+        drugs = tuple(subject for subject in offered(release, answer) if subject.kind == "drug")
+        listed = drugs if len(drugs) > 1 and all(subject.kind == "disease" for subject in headed) else self.listed
+        told = replace(self, said=answer, listed=listed, lost=lost, sections=self.sections or _headings(release, answer))
         if len(headed) != 1 or set(headed[0].documents) & named:
             return told
-        rest = tuple(subject for subject in self.named if subject.documents != headed[0].documents)
-        return replace(told, subjects=headed, named=(*rest, headed[0]), sections=_headings(release, answer))
+        return replace(told, subjects=headed, named=unique_subjects((*self.named, *headed)), sections=_headings(release, answer))
 
 
 def _headed(release: Release, answer: str) -> tuple[Subject, ...]:

@@ -36,6 +36,8 @@ from indexer.terms import bare, fold, terms
 
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
 _AMOUNT = re.compile(r"\d\s*(?:mg|g|kg|μg|ug|ml|u|iu|%|片|粒|袋|支|次|滴|喷)(?![a-z])|成人|儿童")
+# What an amount to give stands beside; how much water a bag is dissolved in is none.
+_GIVEN = re.compile(r"[一每]次|[一每][日天]|首[剂次]|单[剂次]|/kg|剂量|最大|成人|儿童")
 # Characters of a slip that counts beside a held disease: 伐昔络韦治带状疱疹; shorter ones are common words.
 _FEWEST_BESIDE = 4
 _NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|用量|剂量|用药)|(给|喂)(狗|猫|犬|宠物)|兽用")
@@ -202,7 +204,7 @@ def _may_say(release: Release, question: Question, unit: Unit) -> bool:
     titles = {name: release.guide.titles(name) for name in (DOSE, INTERACTION)}
     title, folded = fold(unit.section.title), fold(unit.text)
     groups = [group for group in groups_of(release, question) if group.name != "成人"]
-    if title in titles[DOSE] and groups and _AMOUNT.search(folded):
+    if title in titles[DOSE] and groups and _AMOUNT.search(folded) and _GIVEN.search(folded):
         return is_for_patient(unit.text, question.patient) and any(group.about.search(folded) for group in groups)
     if title not in titles[INTERACTION]:
         return True

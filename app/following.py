@@ -11,6 +11,7 @@ from app.remembering import remembered
 from app.selection import DOSE, INTERACTION, best_fit
 from app.signs import describes
 from app.subject import Subject, documents_of, spellings, unique_subjects
+from app.surfacing import together
 from indexer.query import read_query
 from indexer.release import Release
 from indexer.terms import fold, terms
@@ -33,19 +34,21 @@ _ADDING = re.compile(r"还|也|又|另外|对了|并且|同时|合并|加上|而
 _HOW_MUCH = re.compile(
     r"[喂给吃用喝打服来](?:多少|几[片粒包袋滴支毫次])|(?:一[次天日顿晚]|每[次天日顿晚]|最多).{0,3}(?:多少|几[片粒包袋滴支毫次])|怎么[给喂减加]"
 )
+# A drug named as one more beside the drug in mind: 还有一瓶…,隔多久; 前天才停的…; 能换成…吗.
+_JOINING = re.compile(r"还(?:有|补|在|吃|用)|加了|配|一起|一块|同时|隔|停|能换|可以换|[和跟与同]")
 _WHICH = re.compile(r"[吃用选换服打喝]哪[个种些]|用(?:什么|啥)")
 _HAVING_TAKEN = re.compile("[吃用服喝打][了完上过着后]")
 _SAME = re.compile(r"一样|也是|也会|也要|也能|也得")
 _DISEASE = re.compile("病")
 _CHOICES = re.compile(r"您要[找问]的是[:：]?")
 _ORDINAL = re.compile(
-    r"第([一二三四五1-5])(?:个|种)|[前上](?:一|面|边)(?:那|这)?(?:一)?[个种]|前者|后(?:一|面|边)(?:那|这)?(?:一)?[个种]|后者|最后一?[个种]"
+    r"(?:第|(?=头))([一二三四五头1-5])一?(?:个|种)|[前上](?:一|面|边)(?:那|这)?(?:一)?[个种]|前者|后(?:一|面|边)(?:那|这)?(?:一)?[个种]|后者|最后一?[个种]"
 )
 _BOTH = re.compile(r"(?:这|那|它)?(?:两|俩)(?:个|种|样)?(?:药|都|一起|一块|同时|能)|这[两俩][个种]?|它[们俩]|二者|两者")
 # "能一起吃吗" after two drugs is about both; "能和其他药一起吃吗" is not.
 _TOGETHER, _COMPANY = re.compile("一起|一块|同时|合用|同服|联用"), re.compile("[和与跟]|同(?!时|服)")
 _YES = re.compile(r"^(?:是的?|对的?|嗯+|好的?|没错|就是)[,。!]?(?:就是)?(?:这|它|那)?个?[。!]?$")
-_NUMBERED = {c: n for n, c in enumerate("一二三四五")} | {c: n for n, c in enumerate("12345")}
+_NUMBERED = {c: n for n, c in enumerate("一二三四五")} | {c: n for n, c in enumerate("12345")} | {"头": 0}
 _QUOTED = re.compile(r"[“\"]([^”\"]+)[”\"]")
 # Share of a run's terms that the subjects' texts must hold for a question to stay with them.
 # 0.5: as many turns of the golden dialogues are answered rightly as with 0.2, and three fewer beside the point.
@@ -55,6 +58,8 @@ _TOO_SHORT_FOR_A_NAME = 2
 # How well a sentence of theirs must fit a question for it to be about them all the same (`fits`).
 # 0.25: of 107 dev questions on other matters put into the golden dialogues none fits so well but stories of signs and names not held.
 _FITTING_TURN = 0.25
+# The same where the lay terms know what is said, and where it tells several signs, which a disease may show better.
+_FITTING_LAY, _FITTING_SIGNS = 0.15, 0.4
 # A sentence that fits so well answers a question which asks for no section; and so much better than another drug's, this drug's alone.
 _ANSWERING, _APART = 0.6, 0.25
 
@@ -125,6 +130,7 @@ def _pointed_at(release: Release, question: Question, conversation: Conversation
         return ()
     if ordinal := _ORDINAL.search(folded):
         listed = [subject for subject in offered(release, conversation.said) if subject.kind == "drug"]
+        listed = listed if len(listed) > 1 else list(conversation.listed) or listed
         if ordinal[1]:
             number = _NUMBERED[ordinal[1]]
             return (listed[number],) if number < len(listed) else ()
@@ -187,6 +193,8 @@ def _with_subjects(release: Release, question: Question, conversation: Conversat
     taken = {subject.documents for subject in question.own.taking}
     if others and named <= taken and (_PRONOUN.search(folded) or (MAY_TAKE.search(folded) and not question.sections)):
         return replace(_about(release, question, others, conversation), beside=question.subjects)
+    if kinds == {"drug"} and len(others) == 1 and _JOINING.search(folded) and together(release, question.subjects, others):
+        return replace(question, sections=(INTERACTION,), beside=others)
     asks_together = INTERACTION in question.sections and len(question.subjects) == 1
     goes_on = not question.sections and INTERACTION in conversation.sections and _points_back(folded)
     if kinds == {"drug"} and others and (asks_together or goes_on):
@@ -218,7 +226,7 @@ def _without_subjects(release: Release, question: Question, conversation: Conver
     if conversation.lost is not None and not (_BACK.search(folded) and conversation.subjects):
         return _still_lost(question, conversation.lost) if _is_open(question) else question
     subjects = () if _LEAVING.search(folded) else _spoken_about(release, question, conversation)
-    if not subjects:
+    if not subjects or (not _PRONOUN.search(folded) and _names_others(release, question, subjects)):
         return question
     if INTERACTION in question.sections and len(conversation.drugs()) > 1:
         subjects = conversation.drugs()
@@ -256,13 +264,14 @@ def _spoken_about(release: Release, question: Question, conversation: Conversati
     standing = _standing(release, question, conversation)
     if standing and _stays(release, question, standing):
         return standing
-    if question.query.strangers or (describes(question) and not _HAVING_TAKEN.search(question.query.folded)):
+    if question.query.strangers:
         return ()
     kinds = {subject.kind for subject in conversation.subjects}
     earlier = [subject for subject in conversation.named if subject.kind not in kinds]
     candidates = [subjects for subjects in (standing, conversation.subjects, tuple(earlier[-1:])) if subjects]
     best, subjects = max(((_fit(release, question, c), c) for c in candidates), key=lambda pair: pair[0], default=(0.0, ()))
-    return subjects if best >= _FITTING_TURN and not _names_another(release, question, subjects) else ()
+    least = _FITTING_SIGNS if describes(question) else _FITTING_LAY if question.query.said else _FITTING_TURN
+    return subjects if best >= least and not _names_another(release, question, subjects) else ()
 
 
 def _fit(release: Release, question: Question, subjects: Sequence[Subject]) -> float:
@@ -290,6 +299,13 @@ def _points_back(folded: str) -> bool:
     return bool(_PRONOUN.search(folded) or _FOLLOWING.search(folded) or _BACK.search(folded) or _CORRECTING.search(folded))
 
 
+def _names_others(release: Release, question: Question, subjects: Sequence[Subject]) -> bool:
+    """Whether a question speaks of a class by a part of other drugs' names: 他汀 while 氯吡格雷 is in mind."""
+    own = [name for subject in subjects for name in spellings(release, subject)]
+    runs = [run for run in content_runs(question.query.residue) if release.names.is_chemical(run)]
+    return any(release.names.containing(run, {"drug"}) and not any(run in name for name in own) for run in runs)
+
+
 def _stays(release: Release, question: Question, subjects: Sequence[Subject]) -> bool:
     """Whether all that a question says is spoken of in the subjects' texts, so that it brings up nothing else."""
     texts, held = _spoken_of(release, tuple(subjects))
@@ -299,6 +315,8 @@ def _stays(release: Release, question: Question, subjects: Sequence[Subject]) ->
         return True
     if _names_another(release, question, subjects):
         return False
+    if question.sections and kinds_of(release, question.sections) == {"drug"} and DOSE not in question.sections:
+        return True  # what only drugs' texts have is asked of the drug in mind: 漏服, 驾驶, 饮酒
     few = 0 if not question.sections or DOSE in question.sections else _TOO_SHORT_FOR_A_NAME
     runs = [terms(run) for run in _unspoken(question, texts) if len(run) > few]
     return bool(pronoun) or all(sum(term in held for term in wanted) >= _KNOWN_SHARE * len(wanted) for wanted in runs)
