@@ -32,10 +32,11 @@ _CORRECTING = re.compile(
 )
 _ADDING = re.compile(r"还|也|又|另外|对了|并且|同时|合并|加上|而且")
 _HOW_MUCH = re.compile(
-    r"[喂给吃用喝打服来](?:多少|几[片粒包袋滴支毫次])|(?:一[次天日顿晚]|每[次天日顿晚]|最多).{0,3}(?:多少|几[片粒包袋滴支毫次])|怎么[给喂减加]"
+    r"[喂给吃用喝打服来](?:多少|几[片粒包袋滴支毫次])|(?:一[次天日顿晚]|每[次天日顿晚]|最多).{0,3}(?:多少|几[片粒包袋滴支毫次])|怎么[给喂减加]|(?:每|天)天都?要"
 )
 # A drug named as one more beside the drug in mind: 还有一瓶…,隔多久; 前天才停的…; 能换成…吗.
 _JOINING = re.compile(r"还(?:有|补|在|吃|用)|加了|配|一起|一块|同时|隔|停|能换|可以换|[和跟与同]")
+_COMPARED = re.compile(r"[一哪]类|区别|不同|哪个|什么药|一样")
 _WHICH = re.compile(r"[吃用选换服打喝]哪[个种些]|用(?:什么|啥)")
 _HAVING_TAKEN = re.compile("[吃用服喝打][了完上过着后]")
 _SAME = re.compile(r"一样|也是|也会|也要|也能|也得")
@@ -60,6 +61,8 @@ _TOO_SHORT_FOR_A_NAME = 2
 _FITTING_TURN = 0.25
 # The same where the lay terms know what is said, and where it tells several signs, which a disease may show better.
 _FITTING_LAY, _FITTING_SIGNS = 0.15, 0.4
+# Drugs that share a part of their names make a class of it: 他汀, 洛尔, 沙坦.
+_FEWEST_OF_CLASS = 3
 # A sentence that fits so well answers a question which asks for no section; and so much better than another drug's, this drug's alone.
 _ANSWERING, _APART = 0.6, 0.25
 
@@ -146,7 +149,7 @@ def _about(release: Release, question: Question, subjects: tuple[Subject, ...], 
     read = _reread(release, question, subjects)
     sections = read.sections or _asks_how_much(question, subjects)
     least = _ANSWERING if _FOLLOWING.search(question.query.folded) else _FITTING_TURN
-    if not sections and not question.own.is_told and _fit(release, read, subjects) >= least:
+    if not sections and question.own == NOBODY and _fit(release, read, subjects) >= least:
         return replace(read, subjects=subjects, sections=(), unknown="", by_words=True)
     sections = sections or _carried_sections(question, subjects, conversation)
     return replace(read, subjects=subjects, sections=sections, unknown="")
@@ -193,7 +196,8 @@ def _with_subjects(release: Release, question: Question, conversation: Conversat
     taken = {subject.documents for subject in question.own.taking}
     if others and named <= taken and (_PRONOUN.search(folded) or (MAY_TAKE.search(folded) and not question.sections)):
         return replace(_about(release, question, others, conversation), beside=question.subjects)
-    if kinds == {"drug"} and len(others) == 1 and _JOINING.search(folded) and together(release, question.subjects, others):
+    joined = set(question.sections) <= {DOSE} and _JOINING.search(folded) is not None and not _COMPARED.search(folded)
+    if kinds == {"drug"} and len(others) == 1 and joined and together(release, question.subjects, others):
         return replace(question, sections=(INTERACTION,), beside=others)
     asks_together = INTERACTION in question.sections and len(question.subjects) == 1
     goes_on = not question.sections and INTERACTION in conversation.sections and _points_back(folded)
@@ -223,14 +227,26 @@ def _is_about_patient(release: Release, question: Question) -> bool:
 def _without_subjects(release: Release, question: Question, conversation: Conversation) -> Question:
     """A question that names nothing held: about what the conversation is about, unless it brings up something else."""
     folded = question.query.folded
-    if conversation.lost is not None and not (_BACK.search(folded) and conversation.subjects):
+    back = (_BACK.search(folded) and conversation.subjects) or _speaks_of_disease(release, question, conversation)
+    if conversation.lost is not None and not back:
         return _still_lost(question, conversation.lost) if _is_open(question) else question
     subjects = () if _LEAVING.search(folded) else _spoken_about(release, question, conversation)
-    if not subjects or (not _PRONOUN.search(folded) and _names_others(release, question, subjects)):
+    if not subjects:
         return question
+    if INTERACTION not in question.sections and (part := _class_named(release, question, subjects)):
+        return replace(
+            resolve(release, part), text=question.text, patient=question.patient, sections=question.sections or (DOSE,), unknown=part
+        )
     if INTERACTION in question.sections and len(conversation.drugs()) > 1:
         subjects = conversation.drugs()
     return _about(release, question, _nearest(release, question, subjects), conversation)
+
+
+def _speaks_of_disease(release: Release, question: Question, conversation: Conversation) -> bool:
+    """Whether a question after one about a name not held is plainly answered by the disease that was in mind before it."""
+    diseases = [subject for subject in conversation.subjects if subject.kind == "disease"]
+    says_own = bool(says(question.query)) and not question.sections and not _PRONOUN.search(question.query.folded)
+    return bool(diseases) and len(diseases) == len(conversation.subjects) and says_own and _fit(release, question, diseases) >= _ANSWERING
 
 
 def _is_open(question: Question) -> bool:
@@ -270,7 +286,9 @@ def _spoken_about(release: Release, question: Question, conversation: Conversati
     earlier = [subject for subject in conversation.named if subject.kind not in kinds]
     candidates = [subjects for subjects in (standing, conversation.subjects, tuple(earlier[-1:])) if subjects]
     best, subjects = max(((_fit(release, question, c), c) for c in candidates), key=lambda pair: pair[0], default=(0.0, ()))
-    least = _FITTING_SIGNS if describes(question) else _FITTING_LAY if question.query.said else _FITTING_TURN
+    least = (
+        _FITTING_SIGNS if describes(question) else _FITTING_LAY if question.query.said and DOSE not in question.sections else _FITTING_TURN
+    )
     return subjects if best >= least and not _names_another(release, question, subjects) else ()
 
 
@@ -280,7 +298,7 @@ def _fit(release: Release, question: Question, subjects: Sequence[Subject]) -> f
 
 
 def _nearest(release: Release, question: Question, subjects: tuple[Subject, ...]) -> tuple[Subject, ...]:
-    """Of several subjects the one that alone has what a question without a section says: which drug blackens the stool. Never for a dose."""
+    """Of several subjects the one that alone has what a question without a section says: which blackens the stool. Never for a dose."""
     if len(subjects) < 2 or question.sections or not says(question.query) or _HOW_MUCH.search(question.query.folded):
         return subjects
     ranked = sorted(((_fit(release, question, [subject]), n) for n, subject in enumerate(subjects)), reverse=True)
@@ -299,11 +317,15 @@ def _points_back(folded: str) -> bool:
     return bool(_PRONOUN.search(folded) or _FOLLOWING.search(folded) or _BACK.search(folded) or _CORRECTING.search(folded))
 
 
-def _names_others(release: Release, question: Question, subjects: Sequence[Subject]) -> bool:
-    """Whether a question speaks of a class by a part of other drugs' names: 他汀 while 氯吡格雷 is in mind."""
+def _class_named(release: Release, question: Question, subjects: Sequence[Subject]) -> str:
+    """A part of several other drugs' names that a question speaks of: 他汀 while 氯吡格雷 is in mind."""
     own = [name for subject in subjects for name in spellings(release, subject)]
-    runs = [run for run in content_runs(question.query.residue) if release.names.is_chemical(run)]
-    return any(release.names.containing(run, {"drug"}) and not any(run in name for name in own) for run in runs)
+    text = question.query.beside_names
+    parts = [text[at : at + 2] for at in range(len(text) - 1) if release.names.is_chemical(text[at : at + 2])]
+    others = (
+        part for part in parts if not any(part in name for name in own) and not any(said.stands_in(part) for said in question.query.said)
+    )
+    return next((part for part in others if len(release.names.containing(part, {"drug"})) >= _FEWEST_OF_CLASS), "")
 
 
 def _stays(release: Release, question: Question, subjects: Sequence[Subject]) -> bool:
@@ -328,10 +350,9 @@ def _names_another(release: Release, question: Question, subjects: Sequence[Subj
     ends = release.guide.words.disease_ends
     runs = _unspoken(question, texts)
     pointed = _THING.search(question.query.folded) is not None  # "它会引起子宫方面的毛病吗" is about it, whatever else it speaks of
-    return any(
-        (run.endswith(ends) and not pointed) or any(release.names.is_chemical(term) and term not in held for term in terms(run))
-        for run in runs
-    )
+    ended = any(run.endswith(ends) for run in runs) and not pointed
+    unread = [run for run in question.query.unsaid if any(run in other for other in runs)]  # 东西模糊 is a sign, no drug with 西 in it
+    return ended or any(release.names.is_chemical(term) and term not in held for run in unread for term in terms(run))
 
 
 def _unspoken(question: Question, texts: Sequence[str]) -> list[str]:
