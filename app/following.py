@@ -62,7 +62,7 @@ _FITTING_TURN = 0.25
 # The same where the lay terms know what is said, and where it tells several signs, which a disease may show better.
 _FITTING_LAY, _FITTING_SIGNS = 0.15, 0.4
 # Drugs that share a part of their names make a class of it: 他汀, 洛尔, 沙坦.
-_FEWEST_OF_CLASS = 3
+_FEWEST_OF_CLASS, _CLASS_LENGTH = 3, 2
 # A sentence that fits so well answers a question which asks for no section; and so much better than another drug's, this drug's alone.
 _ANSWERING, _APART = 0.6, 0.25
 
@@ -231,12 +231,12 @@ def _without_subjects(release: Release, question: Question, conversation: Conver
     if conversation.lost is not None and not back:
         return _still_lost(question, conversation.lost) if _is_open(question) else question
     subjects = () if _LEAVING.search(folded) else _spoken_about(release, question, conversation)
-    if not subjects:
-        return question
-    if INTERACTION not in question.sections and (part := _class_named(release, question, subjects)):
+    if INTERACTION not in question.sections and (part := _class_named(release, question, subjects or conversation.subjects)):
         return replace(
             resolve(release, part), text=question.text, patient=question.patient, sections=question.sections or (DOSE,), unknown=part
         )
+    if not subjects:
+        return question
     if INTERACTION in question.sections and len(conversation.drugs()) > 1:
         subjects = conversation.drugs()
     return _about(release, question, _nearest(release, question, subjects), conversation)
@@ -321,10 +321,9 @@ def _class_named(release: Release, question: Question, subjects: Sequence[Subjec
     """A part of several other drugs' names that a question speaks of: 他汀 while 氯吡格雷 is in mind."""
     own = [name for subject in subjects for name in spellings(release, subject)]
     text = question.query.beside_names
-    parts = [text[at : at + 2] for at in range(len(text) - 1) if release.names.is_chemical(text[at : at + 2])]
-    others = (
-        part for part in parts if not any(part in name for name in own) and not any(said.stands_in(part) for said in question.query.said)
-    )
+    alone = [run for run in question.query.residue if len(run) <= _CLASS_LENGTH and release.names.is_chemical(run)]
+    parts = (text[at : at + _CLASS_LENGTH] for at in range(len(text) - 1))
+    others = (part for part in parts if any(run in part for run in alone) and not any(part in name for name in own))
     return next((part for part in others if len(release.names.containing(part, {"drug"})) >= _FEWEST_OF_CLASS), "")
 
 
