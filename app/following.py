@@ -12,6 +12,7 @@ from app.selection import DOSE, INTERACTION, best_fit
 from app.signs import describes
 from app.subject import Subject, documents_of, spellings, unique_subjects
 from app.surfacing import together
+from app.unnamed import asks_outside
 from indexer.query import read_query
 from indexer.release import Release
 from indexer.terms import fold, terms
@@ -36,6 +37,7 @@ _HOW_MUCH = re.compile(
 )
 # A drug named as one more beside the drug in mind: 还有一瓶…,隔多久; 前天才停的…; 能换成…吗.
 _JOINING = re.compile(r"还(?:有|补|在|吃|用)|加了|配|一起|一块|同时|隔|停|能换|可以换|[和跟与同]")
+_MISSED = re.compile(r"(?:[昨今前]|早上|晚上|中午|一[顿次]).{0,4}没(?:吃|用|打|喝|服)|忘了?(?:吃|用|打|喝|服)|漏了")
 _COMPARED = re.compile(r"[一哪]类|区别|不同|哪个|什么药|一样")
 _WHICH = re.compile(r"[吃用选换服打喝]哪[个种些]|用(?:什么|啥)")
 _HAVING_TAKEN = re.compile("[吃用服喝打][了完上过着后]")
@@ -165,10 +167,12 @@ def _reread(release: Release, question: Question, subjects: Sequence[Subject]) -
 
 
 def _asks_how_much(question: Question, subjects: Sequence[Subject]) -> tuple[str, ...]:
-    """Of a drug that is already spoken of, "一次喂多少" and "怎么给" ask for the dose; of a disease "能用哪个" for the drugs."""
+    """Of a drug already spoken of, "一次喂多少" asks for the dose, "昨晚的没吃" what to do; of a disease "能用哪个" for the drugs."""
     drug = any(subject.kind == "drug" for subject in subjects)
     if not drug and _WHICH.search(question.query.folded):
         return ("治疗药物",)
+    if drug and _MISSED.search(question.query.folded):
+        return ("漏服",)
     return (DOSE,) if drug and _HOW_MUCH.search(question.query.folded) else ()
 
 
@@ -285,11 +289,13 @@ def _spoken_about(release: Release, question: Question, conversation: Conversati
     kinds = {subject.kind for subject in conversation.subjects}
     earlier = [subject for subject in conversation.named if subject.kind not in kinds]
     candidates = [subjects for subjects in (standing, conversation.subjects, tuple(earlier[-1:])) if subjects]
-    best, subjects = max(((_fit(release, question, c), c) for c in candidates), key=lambda pair: pair[0], default=(0.0, ()))
     least = (
         _FITTING_SIGNS if describes(question) else _FITTING_LAY if question.query.said and DOSE not in question.sections else _FITTING_TURN
     )
-    return subjects if best >= least and not _names_another(release, question, subjects) else ()
+    fitting = [(fit, c) for c in candidates if (fit := _fit(release, question, c)) >= least and not _names_another(release, question, c)]
+    if question.sections:  # the first has what is asked for
+        return fitting[0][1] if fitting else ()
+    return max(fitting, key=lambda pair: pair[0], default=(0.0, ()))[1]
 
 
 def _fit(release: Release, question: Question, subjects: Sequence[Subject]) -> float:
@@ -336,11 +342,21 @@ def _stays(release: Release, question: Question, subjects: Sequence[Subject]) ->
         return True
     if _names_another(release, question, subjects):
         return False
-    if question.sections and kinds_of(release, question.sections) == {"drug"} and DOSE not in question.sections:
-        return True  # what only drugs' texts have is asked of the drug in mind: 漏服, 驾驶, 饮酒
+    if _asks_of_drug(release, question, subjects):
+        return True
     few = 0 if not question.sections or DOSE in question.sections else _TOO_SHORT_FOR_A_NAME
     runs = [terms(run) for run in _unspoken(question, texts) if len(run) > few]
     return bool(pronoun) or all(sum(term in held for term in wanted) >= _KNOWN_SHARE * len(wanted) for wanted in runs)
+
+
+def _asks_of_drug(release: Release, question: Question, subjects: Sequence[Subject]) -> bool:
+    """Whether a drug is in mind and what is asked for is what drugs' texts have: 漏服, 驾驶, 饮酒. Never a dose."""
+    if any(subject.kind != "drug" for subject in subjects) or DOSE in question.sections or asks_outside(release, question):
+        return False
+    named = _names_another(release, question, subjects)
+    return _MISSED.search(question.query.folded) is not None or (
+        bool(question.sections) and "drug" in kinds_of(release, question.sections) and not named
+    )
 
 
 def _names_another(release: Release, question: Question, subjects: Sequence[Subject]) -> bool:
