@@ -36,6 +36,7 @@ from indexer.terms import bare, fold, terms
 
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
 _AMOUNT = re.compile(r"\d\s*(?:mg|g|kg|μg|ug|ml|u|iu|%|片|粒|袋|支|次|滴|喷)(?![a-z])|成人|儿童")
+_GRADE = re.compile("轻度|中度|重度|严重")
 # What an amount to give stands beside; how much water a bag is dissolved in is none.
 _GIVEN = re.compile(r"[一每]次|[一每][日天]|首[剂次]|单[剂次]|/kg|剂量|最大|成人|儿童")
 # Characters of a slip that counts beside a held disease: 伐昔络韦治带状疱疹; shorter ones are common words.
@@ -227,6 +228,8 @@ def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:
     """What a question says beside its cue that the documents speak of too, word for word."""
     whole = fold(" ".join(document.text for document in documents))
     wanted = [match[1] if (match := PURPOSE.fullmatch(run)) else run for run in question.query.pointed]
+    if not question.query.mentions and not wanted:  # "重度的呢" after a dose
+        wanted = _GRADE.findall(question.query.folded)
     return [run for run in wanted if len(run) > 1 and run in whole and not NAMELESS.fullmatch(run)]
 
 
