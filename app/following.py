@@ -275,12 +275,12 @@ def _standing(release: Release, question: Question, conversation: Conversation) 
     asked = kinds_of(release, question.sections) if question.sections else set()
     wanted = {"disease"} if _DISEASE.search(question.query.folded) and _PRONOUN.search(question.query.folded) else asked
     fitting = tuple(subject for subject in conversation.subjects if not wanted or subject.kind in wanted)
-    earlier = [subject for subject in conversation.named if subject.kind in wanted]
+    earlier = [subject for subject in (*conversation.patient.diseases, *conversation.named) if subject.kind in wanted]
     return _meant(release, question, fitting or tuple(earlier[-1:]))
 
 
 def _spoken_about(release: Release, question: Question, conversation: Conversation) -> tuple[Subject, ...]:
-    """The subjects whose texts speak of all that a question says; else those that have a sentence which fits it, the best fitting."""
+    """The subjects whose texts speak of all that a question says; else the latest that have a sentence which fits it."""
     standing = _standing(release, question, conversation)
     if standing and _stays(release, question, standing):
         return standing
@@ -289,13 +289,13 @@ def _spoken_about(release: Release, question: Question, conversation: Conversati
     kinds = {subject.kind for subject in conversation.subjects}
     earlier = [subject for subject in conversation.named if subject.kind not in kinds]
     candidates = [subjects for subjects in (standing, conversation.subjects, tuple(earlier[-1:])) if subjects]
+    if "治疗药物" in question.sections:  # which other drug to take is no question to the drug in mind
+        candidates = [subjects for subjects in candidates if all(subject.kind == "disease" for subject in subjects)]
     least = (
         _FITTING_SIGNS if describes(question) else _FITTING_LAY if question.query.said and DOSE not in question.sections else _FITTING_TURN
     )
-    fitting = [(fit, c) for c in candidates if (fit := _fit(release, question, c)) >= least and not _names_another(release, question, c)]
-    if question.sections:  # the first has what is asked for
-        return fitting[0][1] if fitting else ()
-    return max(fitting, key=lambda pair: pair[0], default=(0.0, ()))[1]
+    fitting = [c for c in candidates if _fit(release, question, c) >= least and not _names_another(release, question, c)]
+    return fitting[0] if fitting else ()
 
 
 def _fit(release: Release, question: Question, subjects: Sequence[Subject]) -> float:
