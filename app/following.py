@@ -13,7 +13,7 @@ from app.signs import describes
 from app.subject import Subject, documents_of, spellings, unique_subjects
 from app.surfacing import together
 from app.unnamed import asks_outside
-from indexer.query import read_query
+from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.terms import fold, terms
 
@@ -300,7 +300,14 @@ def _spoken_about(release: Release, question: Question, conversation: Conversati
 
 def _fit(release: Release, question: Question, subjects: Sequence[Subject]) -> float:
     """How well the best sentence of the subjects fits the question."""
-    return best_fit(release, question.query, [document for subject in subjects for document in documents_of(release, subject)])
+    return _fit_of(release, (question.query, tuple(subjects)))
+
+
+@remembered
+def _fit_of(release: Release, asked: tuple[Query, tuple[Subject, ...]]) -> float:
+    """Every turn is read anew with each one after it, and asks this of the same subjects."""
+    query, subjects = asked
+    return best_fit(release, query, [document for subject in subjects for document in documents_of(release, subject)])
 
 
 def _nearest(release: Release, question: Question, subjects: tuple[Subject, ...]) -> tuple[Subject, ...]:
