@@ -13,6 +13,8 @@ from indexer.release import Release
 from indexer.sections import Population
 from indexer.terms import fold
 
+# How answers head what they quote: 华法林（禁忌）：, **华法林钠片 · 禁忌**.
+_HEADED = re.compile(r"^([^（）：\n]+)（([^（）]+)）：|^\*\*([^*\n]+) · ([^*\n]+)\*\*", re.MULTILINE)
 _BRACKETED = re.compile(r"\([^()]*\)")
 
 
@@ -21,7 +23,8 @@ class Conversation:
     """What has been established so far.
 
     `subjects` is what it is about now, `named` everything it was about, the latest last; `sections` and `groups` are what was asked
-    of them; `lost` is a question about something that is not held; `asked` and `said` are the last words of either side.
+    of them; `lost` is a question about something that is not held; `asked` and `said` are the last words of either side; `listed` are
+    the drugs that an answer listed last.
     """
 
     subjects: tuple[Subject, ...] = ()
@@ -32,6 +35,7 @@ class Conversation:
     lost: Question | None = None
     asked: str = ""
     said: str = ""
+    listed: tuple[Subject, ...] = ()
 
     def drugs(self) -> tuple[Subject, ...]:
         """The drugs it is about now."""
@@ -62,9 +66,29 @@ class Conversation:
         after all, or took the question for none about a drug or disease.
         """
         named = {position for subject in self.subjects for position in subject.documents}
+        headed = _headed(release, answer)
         about_them = self.lost is not None and any(named & set(subject.documents) for subject in offered(release, answer))
         astray = REFUSAL in answer and "没有收录" not in answer
-        return replace(self, said=answer, lost=None if about_them or astray else self.lost)
+        lost = None if about_them or astray or headed else self.lost
+        drugs = tuple(subject for subject in offered(release, answer) if subject.kind == "drug")
+        listed = drugs if len(drugs) > 1 and all(subject.kind == "disease" for subject in headed) else self.listed
+        told = replace(self, said=answer, listed=listed, lost=lost, sections=self.sections or _headings(release, answer))
+        if len(headed) != 1 or set(headed[0].documents) & named:
+            return told
+        return replace(told, subjects=headed, named=unique_subjects((*self.named, *headed)), sections=_headings(release, answer))
+
+
+def _headed(release: Release, answer: str) -> tuple[Subject, ...]:
+    """The drugs and diseases from whose texts an answer is, as its headings name them."""
+    titles = (found[1] or found[3] for found in _HEADED.finditer(answer))
+    first = (subject for title in titles for subject in offered(release, title.replace("\\", ""))[:1])
+    return unique_subjects([replace(subject, form="") for subject in first])
+
+
+def _headings(release: Release, answer: str) -> tuple[str, ...]:
+    """The sections that an answer is from, as its headings name them."""
+    named = (release.guide.named(found[2] or found[4]) for found in _HEADED.finditer(answer))
+    return tuple(dict.fromkeys(section.name for section in named if section))
 
 
 def offered(release: Release, said: str) -> tuple[Subject, ...]:

@@ -12,7 +12,19 @@ from app.patient import is_for_patient
 from app.prescribing import described, groups_of, patient_told, prescribed
 from app.question import MAY_TAKE, NAMELESS, Question, kinds_of, says
 from app.safety import declined
-from app.selection import DOSE, INTERACTION, closer, covering, for_populations, in_sections, mentioning, overview, unique, warnings
+from app.selection import (
+    DOSE,
+    INTERACTION,
+    closer,
+    covering,
+    for_populations,
+    in_sections,
+    mentioning,
+    overview,
+    speaking_of,
+    unique,
+    warnings,
+)
 from app.signs import describes, other_disease
 from app.subject import Subject, documents_of, spellings
 from app.surfacing import together, touching, warned_first
@@ -24,6 +36,9 @@ from indexer.terms import bare, fold, terms
 
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
 _AMOUNT = re.compile(r"\d\s*(?:mg|g|kg|μg|ug|ml|u|iu|%|片|粒|袋|支|次|滴|喷)(?![a-z])|成人|儿童")
+_GRADE = re.compile("轻度|中度|重度|严重")
+# What an amount to give stands beside; how much water a bag is dissolved in is none.
+_GIVEN = re.compile(r"[一每]次|[一每][日天]|首[剂次]|单[剂次]|/kg|剂量|最大|成人|儿童")
 # Characters of a slip that counts beside a held disease: 伐昔络韦治带状疱疹; shorter ones are common words.
 _FEWEST_BESIDE = 4
 _NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|用量|剂量|用药)|(给|喂)(狗|猫|犬|宠物)|兽用")
@@ -170,9 +185,11 @@ def _unasked(
     if question.groups and subject.kind == "drug":
         spoken = for_populations(release, documents, question.groups, ())
         return [unit for unit in spoken if is_for_patient(unit.text, question.patient)]
+    if question.groups and (spoken := speaking_of(release, documents, question.groups)):
+        return spoken
     if names:
         return [unit for unit in mentioning(release, documents, names) if is_for_patient(unit.text, question.patient)]
-    own = says(question.query)
+    own = question.by_words or bool(says(question.query))
     found = [unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit)] if own else []
     if touched and (not own or MAY_TAKE.search(question.query.folded)):
         return [*touched, *found]
@@ -188,8 +205,9 @@ def _may_say(release: Release, question: Question, unit: Unit) -> bool:
     titles = {name: release.guide.titles(name) for name in (DOSE, INTERACTION)}
     title, folded = fold(unit.section.title), fold(unit.text)
     groups = [group for group in groups_of(release, question) if group.name != "成人"]
-    if title in titles[DOSE] and groups and _AMOUNT.search(folded):
-        return is_for_patient(unit.text, question.patient) and any(group.about.search(folded) for group in groups)
+    if title in titles[DOSE] and groups and _AMOUNT.search(folded) and _GIVEN.search(folded):
+        adult = all(group.name == "老年人" for group in groups) and not any(p.about.search(folded) for p in release.guide.populations)
+        return is_for_patient(unit.text, question.patient) and (adult or any(group.about.search(folded) for group in groups))
     if title not in titles[INTERACTION]:
         return True
     named = {position for mention in question.query.held for position in mention.documents}
@@ -210,6 +228,8 @@ def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:
     """What a question says beside its cue that the documents speak of too, word for word."""
     whole = fold(" ".join(document.text for document in documents))
     wanted = [match[1] if (match := PURPOSE.fullmatch(run)) else run for run in question.query.pointed]
+    if not question.query.mentions and not wanted:  # "重度的呢" after a dose
+        wanted = _GRADE.findall(question.query.folded)
     return [run for run in wanted if len(run) > 1 and run in whole and not NAMELESS.fullmatch(run)]
 
 

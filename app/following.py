@@ -8,15 +8,19 @@ from app.conversation import Conversation, names_unheld, offered
 from app.patient import NOBODY
 from app.question import LONGEST_QUESTION, MAY_TAKE, Question, Turn, check_text, content_runs, headings_of, kinds_of, resolve, says
 from app.remembering import remembered
-from app.selection import DOSE, INTERACTION
+from app.selection import DOSE, INTERACTION, best_fit
+from app.signs import describes
 from app.subject import Subject, documents_of, spellings, unique_subjects
-from indexer.query import read_query
+from app.surfacing import together
+from app.unnamed import asks_outside
+from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.terms import fold, terms
 
 _PRONOUN = re.compile(
     r"它|[这那该此](?:个|种|款|类)?(?:药|病)|(?:这|那|该|此)(?:个|种|款)(?!月|星期|情况|时候|剂量|年|人)|[这那]两|上述|上面|前面|刚才|前者|后者|给这|[吃用]这(?!些|样)|他俩?|她俩?"
 )
+_THING = re.compile(r"它|[这该此](?:个|种|款)?药")
 # A bare number is the clearance told before only where nothing else is said to have moved.
 _MOVED = re.compile(r"^(?:那|现在|今天|昨天|刚|又|再)?(?:复查|化验|查)?(?:又|已经?)?[降掉升涨变](?:到|成|为)(\d+(?:\.\d+)?)")
 _OWN_QUESTION = re.compile("是不是|会不会|会.{1,4}[吗么不]")
@@ -29,23 +33,40 @@ _CORRECTING = re.compile(
 )
 _ADDING = re.compile(r"还|也|又|另外|对了|并且|同时|合并|加上|而且")
 _HOW_MUCH = re.compile(
-    r"[喂给吃用喝打服来](?:多少|几[片粒包袋滴支毫次])|(?:一[次天日顿晚]|每[次天日顿晚]|最多).{0,3}(?:多少|几[片粒包袋滴支毫次])|怎么[给喂减加]"
+    r"[喂给吃用喝打服来](?:多少|几[片粒包袋滴支毫次])|(?:一[次天日顿晚]|每[次天日顿晚]|最多).{0,3}(?:多少|几[片粒包袋滴支毫次])|怎么[给喂减加]|(?:每|天)天都?要"
 )
+# A drug named as one more beside the drug in mind: 还有一瓶…,隔多久; 前天才停的…; 能换成…吗.
+_JOINING = re.compile(r"还(?:有|补|在|吃|用)|加了|配|一起|一块|同时|隔|停|能换|可以换|[和跟与同]")
+_MISSED = re.compile(r"(?:[昨今前]|早上|晚上|中午|一[顿次]).{0,4}没(?:吃|用|打|喝|服)|忘了?(?:吃|用|打|喝|服)|漏了")
+_COMPARED = re.compile(r"[一哪]类|区别|不同|哪个|什么药|一样")
+_WHICH = re.compile(r"[吃用选换服打喝]哪[个种些]|用(?:什么|啥)")
+_HAVING_TAKEN = re.compile("[吃用服喝打][了完上过着后]")
 _SAME = re.compile(r"一样|也是|也会|也要|也能|也得")
 _DISEASE = re.compile("病")
 _CHOICES = re.compile(r"您要[找问]的是[:：]?")
 _ORDINAL = re.compile(
-    r"第([一二三四五1-5])(?:个|种)|[前上](?:一|面|边)(?:那|这)?(?:一)?[个种]|前者|后(?:一|面|边)(?:那|这)?(?:一)?[个种]|后者|最后一?[个种]"
+    r"(?:第|(?=头))([一二三四五头1-5])一?(?:个|种)|[前上](?:一|面|边)(?:那|这)?(?:一)?[个种]|前者|后(?:一|面|边)(?:那|这)?(?:一)?[个种]|后者|最后一?[个种]"
 )
 _BOTH = re.compile(r"(?:这|那|它)?(?:两|俩)(?:个|种|样)?(?:药|都|一起|一块|同时|能)|这[两俩][个种]?|它[们俩]|二者|两者")
 # "能一起吃吗" after two drugs is about both; "能和其他药一起吃吗" is not.
 _TOGETHER, _COMPANY = re.compile("一起|一块|同时|合用|同服|联用"), re.compile("[和与跟]|同(?!时|服)")
 _YES = re.compile(r"^(?:是的?|对的?|嗯+|好的?|没错|就是)[,。!]?(?:就是)?(?:这|它|那)?个?[。!]?$")
-_NUMBERED = {c: n for n, c in enumerate("一二三四五")} | {c: n for n, c in enumerate("12345")}
+_NUMBERED = {c: n for n, c in enumerate("一二三四五")} | {c: n for n, c in enumerate("12345")} | {"头": 0}
 _QUOTED = re.compile(r"[“\"]([^”\"]+)[”\"]")
 # Share of a run's terms that the subjects' texts must hold for a question to stay with them.
 # 0.5: as many turns of the golden dialogues are answered rightly as with 0.2, and three fewer beside the point.
 _KNOWN_SHARE = 0.5
+# Beside what is asked, never a dose, so short a run is no name that anything hangs on: 确诊靠啥, 为啥不能跟酒一块.
+_TOO_SHORT_FOR_A_NAME = 2
+# How well a sentence of theirs must fit a question for it to be about them all the same (`fits`).
+# 0.25: of 107 dev questions on other matters put into the golden dialogues none fits so well but stories of signs and names not held.
+_FITTING_TURN = 0.25
+# The same where the lay terms know what is said, and where it tells several signs, which a disease may show better.
+_FITTING_LAY, _FITTING_SIGNS = 0.15, 0.4
+# Drugs that share a part of their names make a class of it: 他汀, 洛尔, 沙坦.
+_FEWEST_OF_CLASS, _CLASS_LENGTH = 3, 2
+# A sentence that fits so well answers a question which asks for no section; and so much better than another drug's, this drug's alone.
+_ANSWERING, _APART = 0.6, 0.25
 
 
 def read_question(release: Release, text: str, history: Sequence[Turn] = ()) -> Question:
@@ -114,6 +135,7 @@ def _pointed_at(release: Release, question: Question, conversation: Conversation
         return ()
     if ordinal := _ORDINAL.search(folded):
         listed = [subject for subject in offered(release, conversation.said) if subject.kind == "drug"]
+        listed = listed if len(listed) > 1 else list(conversation.listed) or listed
         if ordinal[1]:
             number = _NUMBERED[ordinal[1]]
             return (listed[number],) if number < len(listed) else ()
@@ -127,7 +149,11 @@ def _pointed_at(release: Release, question: Question, conversation: Conversation
 def _about(release: Release, question: Question, subjects: tuple[Subject, ...], conversation: Conversation) -> Question:
     """The question asked of these subjects; what it asks for comes from the conversation where it does not say."""
     read = _reread(release, question, subjects)
-    sections = read.sections or _asks_how_much(question, subjects) or _carried_sections(question, conversation)
+    sections = read.sections or _asks_how_much(question, subjects)
+    least = _ANSWERING if _FOLLOWING.search(question.query.folded) else _FITTING_TURN
+    if not sections and question.own == NOBODY and _fit(release, read, subjects) >= least:
+        return replace(read, subjects=subjects, sections=(), unknown="", by_words=True)
+    sections = sections or _carried_sections(question, subjects, conversation)
     return replace(read, subjects=subjects, sections=sections, unknown="")
 
 
@@ -141,15 +167,20 @@ def _reread(release: Release, question: Question, subjects: Sequence[Subject]) -
 
 
 def _asks_how_much(question: Question, subjects: Sequence[Subject]) -> tuple[str, ...]:
-    """Of a drug that is already spoken of, "一次喂多少" and "怎么给" ask for the dose."""
+    """Of a drug already spoken of, "一次喂多少" asks for the dose, "昨晚的没吃" what to do; of a disease "能用哪个" for the drugs."""
     drug = any(subject.kind == "drug" for subject in subjects)
+    if not drug and _WHICH.search(question.query.folded):
+        return ("治疗药物",)
+    if drug and _MISSED.search(question.query.folded):
+        return ("漏服",)
     return (DOSE,) if drug and _HOW_MUCH.search(question.query.folded) else ()
 
 
-def _carried_sections(question: Question, conversation: Conversation) -> tuple[str, ...]:
+def _carried_sections(question: Question, subjects: Sequence[Subject], conversation: Conversation) -> tuple[str, ...]:
     """What is still asked for: of a patient told now only the dose, of a question that says something of its own nothing."""
     folded = question.query.folded
-    if MAY_TAKE.search(folded) and not _CORRECTING.search(folded):
+    drug = any(subject.kind == "drug" for subject in subjects)
+    if drug and MAY_TAKE.search(folded) and not _CORRECTING.search(folded):
         return ()
     if question.own.is_told and not _CORRECTING.search(folded):
         return (DOSE,) if DOSE in conversation.sections or question.own.clearance is not None else ()
@@ -169,6 +200,9 @@ def _with_subjects(release: Release, question: Question, conversation: Conversat
     taken = {subject.documents for subject in question.own.taking}
     if others and named <= taken and (_PRONOUN.search(folded) or (MAY_TAKE.search(folded) and not question.sections)):
         return replace(_about(release, question, others, conversation), beside=question.subjects)
+    joined = set(question.sections) <= {DOSE} and _JOINING.search(folded) is not None and not _COMPARED.search(folded)
+    if kinds == {"drug"} and len(others) == 1 and joined and together(release, question.subjects, others):
+        return replace(question, sections=(INTERACTION,), beside=others)
     asks_together = INTERACTION in question.sections and len(question.subjects) == 1
     goes_on = not question.sections and INTERACTION in conversation.sections and _points_back(folded)
     if kinds == {"drug"} and others and (asks_together or goes_on):
@@ -188,6 +222,8 @@ def _is_about_patient(release: Release, question: Question) -> bool:
         return False
     if re.search(r"换个|另外|不问|回到|说回|还是", folded):
         return False
+    if question.sections and "disease" not in kinds_of(release, question.sections):
+        return True
     telling = question.own.is_told or _FOLLOWING.search(folded) is not None
     return MAY_TAKE.search(folded) is not None or _PRONOUN.search(folded) is not None or (telling and not question.sections)
 
@@ -195,14 +231,26 @@ def _is_about_patient(release: Release, question: Question) -> bool:
 def _without_subjects(release: Release, question: Question, conversation: Conversation) -> Question:
     """A question that names nothing held: about what the conversation is about, unless it brings up something else."""
     folded = question.query.folded
-    if conversation.lost is not None and not (_BACK.search(folded) and conversation.subjects):
+    back = (_BACK.search(folded) and conversation.subjects) or _speaks_of_disease(release, question, conversation)
+    if conversation.lost is not None and not back:
         return _still_lost(question, conversation.lost) if _is_open(question) else question
-    subjects = _standing(release, question, conversation)
-    if not subjects or _LEAVING.search(folded) or not _stays(release, question, subjects):
+    subjects = () if _LEAVING.search(folded) else _spoken_about(release, question, conversation)
+    if INTERACTION not in question.sections and (part := _class_named(release, question, subjects or conversation.subjects)):
+        return replace(
+            resolve(release, part), text=question.text, patient=question.patient, sections=question.sections or (DOSE,), unknown=part
+        )
+    if not subjects:
         return question
     if INTERACTION in question.sections and len(conversation.drugs()) > 1:
         subjects = conversation.drugs()
-    return _about(release, question, subjects, conversation)
+    return _about(release, question, _nearest(release, question, subjects), conversation)
+
+
+def _speaks_of_disease(release: Release, question: Question, conversation: Conversation) -> bool:
+    """Whether a question after one about a name not held is plainly answered by the disease that was in mind before it."""
+    diseases = [subject for subject in conversation.subjects if subject.kind == "disease"]
+    says_own = bool(says(question.query)) and not question.sections and not _PRONOUN.search(question.query.folded)
+    return bool(diseases) and len(diseases) == len(conversation.subjects) and says_own and _fit(release, question, diseases) >= _ANSWERING
 
 
 def _is_open(question: Question) -> bool:
@@ -227,8 +275,48 @@ def _standing(release: Release, question: Question, conversation: Conversation) 
     asked = kinds_of(release, question.sections) if question.sections else set()
     wanted = {"disease"} if _DISEASE.search(question.query.folded) and _PRONOUN.search(question.query.folded) else asked
     fitting = tuple(subject for subject in conversation.subjects if not wanted or subject.kind in wanted)
-    earlier = [subject for subject in conversation.named if subject.kind in wanted]
+    earlier = [subject for subject in (*conversation.patient.diseases, *conversation.named) if subject.kind in wanted]
     return _meant(release, question, fitting or tuple(earlier[-1:]))
+
+
+def _spoken_about(release: Release, question: Question, conversation: Conversation) -> tuple[Subject, ...]:
+    """The subjects whose texts speak of all that a question says; else the latest that have a sentence which fits it."""
+    standing = _standing(release, question, conversation)
+    if standing and _stays(release, question, standing):
+        return standing
+    if question.query.strangers:
+        return ()
+    kinds = {subject.kind for subject in conversation.subjects}
+    earlier = [subject for subject in conversation.named if subject.kind not in kinds]
+    candidates = [subjects for subjects in (standing, conversation.subjects, tuple(earlier[-1:])) if subjects]
+    if "治疗药物" in question.sections:  # which other drug to take is no question to the drug in mind
+        candidates = [subjects for subjects in candidates if all(subject.kind == "disease" for subject in subjects)]
+    least = (
+        _FITTING_SIGNS if describes(question) else _FITTING_LAY if question.query.said and DOSE not in question.sections else _FITTING_TURN
+    )
+    fitting = [c for c in candidates if _fit(release, question, c) >= least and not _names_another(release, question, c)]
+    return fitting[0] if fitting else ()
+
+
+def _fit(release: Release, question: Question, subjects: Sequence[Subject]) -> float:
+    """How well the best sentence of the subjects fits the question."""
+    return _fit_of(release, (question.query, tuple(subjects)))
+
+
+@remembered
+def _fit_of(release: Release, asked: tuple[Query, tuple[Subject, ...]]) -> float:
+    """Every turn is read anew with each one after it, and asks this of the same subjects."""
+    query, subjects = asked
+    return best_fit(release, query, [document for subject in subjects for document in documents_of(release, subject)])
+
+
+def _nearest(release: Release, question: Question, subjects: tuple[Subject, ...]) -> tuple[Subject, ...]:
+    """Of several subjects the one that alone has what a question without a section says: which blackens the stool. Never for a dose."""
+    if len(subjects) < 2 or question.sections or not says(question.query) or _HOW_MUCH.search(question.query.folded):
+        return subjects
+    ranked = sorted(((_fit(release, question, [subject]), n) for n, subject in enumerate(subjects)), reverse=True)
+    (best, first), (second, _) = ranked[:2]
+    return (subjects[first],) if best >= _ANSWERING and best - second >= _APART else subjects
 
 
 def _meant(release: Release, question: Question, subjects: tuple[Subject, ...]) -> tuple[Subject, ...]:
@@ -242,22 +330,56 @@ def _points_back(folded: str) -> bool:
     return bool(_PRONOUN.search(folded) or _FOLLOWING.search(folded) or _BACK.search(folded) or _CORRECTING.search(folded))
 
 
+def _class_named(release: Release, question: Question, subjects: Sequence[Subject]) -> str:
+    """A part of several other drugs' names that a question speaks of: 他汀 while 氯吡格雷 is in mind."""
+    own = [name for subject in subjects for name in spellings(release, subject)]
+    text = question.query.beside_names
+    alone = [run for run in question.query.residue if len(run) <= _CLASS_LENGTH and release.names.is_chemical(run)]
+    parts = (text[at : at + _CLASS_LENGTH] for at in range(len(text) - 1))
+    others = (part for part in parts if any(run in part for run in alone) and not any(part in name for name in own))
+    return next((part for part in others if len(release.names.containing(part, {"drug"})) >= _FEWEST_OF_CLASS), "")
+
+
 def _stays(release: Release, question: Question, subjects: Sequence[Subject]) -> bool:
     """Whether all that a question says is spoken of in the subjects' texts, so that it brings up nothing else."""
     texts, held = _spoken_of(release, tuple(subjects))
-    ends = release.guide.words.disease_ends
     folded = question.query.folded
     pronoun = _PRONOUN.search(folded) or _BACK.search(folded) or _CORRECTING.search(folded) or _for_another(question, subjects)
     if pronoun and INTERACTION in question.sections:
         return True
-    for run in says(question.query):
-        if any(run in text for text in texts) or _NOT_HAD.match(run):
-            continue
-        wanted = terms(run)
-        names = run.endswith(ends) or any(release.names.is_chemical(term) and term not in held for term in wanted)
-        if names or (not pronoun and sum(term in held for term in wanted) < _KNOWN_SHARE * len(wanted)):
-            return False
-    return True
+    if _names_another(release, question, subjects):
+        return False
+    if _asks_of_drug(release, question, subjects):
+        return True
+    few = 0 if not question.sections or DOSE in question.sections else _TOO_SHORT_FOR_A_NAME
+    runs = [terms(run) for run in _unspoken(question, texts) if len(run) > few]
+    return bool(pronoun) or all(sum(term in held for term in wanted) >= _KNOWN_SHARE * len(wanted) for wanted in runs)
+
+
+def _asks_of_drug(release: Release, question: Question, subjects: Sequence[Subject]) -> bool:
+    """Whether a drug is in mind and what is asked for is what drugs' texts have: 漏服, 驾驶, 饮酒. Never a dose."""
+    if any(subject.kind != "drug" for subject in subjects) or DOSE in question.sections or asks_outside(release, question):
+        return False
+    named = _names_another(release, question, subjects)
+    return _MISSED.search(question.query.folded) is not None or (
+        bool(question.sections) and "drug" in kinds_of(release, question.sections) and not named
+    )
+
+
+def _names_another(release: Release, question: Question, subjects: Sequence[Subject]) -> bool:
+    """Whether a question seems to name a drug or a disease that the subjects' texts do not speak of."""
+    texts, held = _spoken_of(release, tuple(subjects))
+    ends = release.guide.words.disease_ends
+    runs = _unspoken(question, texts)
+    pointed = _THING.search(question.query.folded) is not None  # "它会引起子宫方面的毛病吗" is about it, whatever else it speaks of
+    ended = any(run.endswith(ends) for run in runs) and not pointed
+    unread = [run for run in question.query.unsaid if any(run in other for other in runs)]  # 东西模糊 is a sign, no drug with 西 in it
+    return ended or any(release.names.is_chemical(term) and term not in held for run in unread for term in terms(run))
+
+
+def _unspoken(question: Question, texts: Sequence[str]) -> list[str]:
+    """What a question says and the texts do not say word for word."""
+    return [run for run in says(question.query) if not any(run in text for text in texts) and not _NOT_HAD.match(run)]
 
 
 @remembered

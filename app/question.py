@@ -58,6 +58,7 @@ class Question:
     `other` is a name found only inside a longer one that is not held; `unknown` is what it seems to be about where nothing of it is
     held. `own` is what the question itself tells of the patient, `patient` that and what was told before it. `groups` are the patient
     groups asked about, `asked_groups` those of them that stand beside what is asked. `asks_disease`: only diseases have what it asks for.
+    `by_words`: it asks for no section, and its subjects have sentences that fit its words.
     """
 
     text: str
@@ -72,6 +73,7 @@ class Question:
     asked_groups: tuple[Population, ...] = ()
     beside: tuple[Subject, ...] = ()
     asks_disease: bool = False
+    by_words: bool = False
 
     def of_kind(self, kind: str) -> tuple[Subject, ...]:
         """Subjects that are drugs, or diseases."""

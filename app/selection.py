@@ -3,7 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from app.citations import Unit
+from app.remembering import remembered
 from indexer.documents import Document, Section
 from indexer.query import Query
 from indexer.release import Release
@@ -49,6 +52,11 @@ def mentioning(release: Release, documents: Sequence[Document], names: Sequence[
     return [unit for unit in _clinical(release, documents) if any(name in fold(unit.text) for name in names)]
 
 
+def speaking_of(release: Release, documents: Sequence[Document], populations: Sequence[Population]) -> list[Unit]:
+    """Sentences of the clinical sections that speak of one of these patient groups."""
+    return [unit for unit in _clinical(release, documents) if any(group.about.search(fold(unit.text)) for group in populations)]
+
+
 def covering(release: Release, documents: Sequence[Document], query: Query) -> list[Unit]:
     """Sentences of the clinical sections that fit what is said beside the names, the best first where they differ much."""
     units = _clinical(release, documents)
@@ -68,9 +76,20 @@ def closer(release: Release, documents: Sequence[Document], query: Query, found:
 
 def fits(release: Release, units: Sequence[Unit], query: Query) -> list[float]:
     """How well each sentence, with its heading, fits what a question says beside the names in it."""
-    texts = [f"{unit.section.title} {unit.text}" for unit in units]
-    cosines = release.embedder.embed(texts) @ release.embedder.embed([query.beside_names])[0]
+    texts = tuple(f"{unit.section.title} {unit.text}" for unit in units)
+    cosines = _vectors(release, texts) @ release.embedder.embed([query.beside_names])[0]
     return [share_said(release, query, text) + _COSINE_SHARE * float(cosine) for text, cosine in zip(texts, cosines, strict=True)]
+
+
+def best_fit(release: Release, query: Query, documents: Sequence[Document]) -> float:
+    """How well the best sentence of the clinical sections fits what a question says beside the names in it."""
+    return max(fits(release, _clinical(release, documents), query), default=0.0)
+
+
+@remembered
+def _vectors(release: Release, texts: tuple[str, ...]) -> np.ndarray:
+    """The vectors of sentences; those of a subject are looked through at every turn about it."""
+    return release.embedder.embed(texts)
 
 
 def for_populations(

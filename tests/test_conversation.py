@@ -41,6 +41,12 @@ def cited(answer: Answer) -> set[str]:
         ("我闺女4岁，能吃多少", ["我自己发烧，布洛芬怎么吃"], "5~10mg/kg", "成人轻至中度"),
         ("我说的是泼尼松，不是泼尼松龙。肝功能不全呢", ["泼尼松龙怎么吃"], "宜改用泼尼松龙", ""),
         ("他有痛风，碍事不", ["速尿怎么吃"], "痛风患者慎用", ""),
+        ("重度的呢", ["利必通中度肝损要减多少", ": 拉莫三嗪（用法用量）：中度肝功能不全：一般应减少约50%。"], "约75%", "第1~2周一次25mg"),
+        ("头一个刚开始一天多少", ["甲亢吃啥药", ": 甲状腺功能亢进症（治疗药物）：\n- 甲巯咪唑：……\n- 丙硫氧嘧啶：……"], "一日30mg", ""),
+        ("今早发现昨晚的没吃", ["华法林怎么吃"], "不可加倍", ""),
+        ("加了胺碘酮，这个要减多少", ["地高辛老人一天多少"], "合用应减量约一半", "一次200mg"),
+        ("吃了大便发黑要紧吗", ["硫酸亚铁和优甲乐一起吃有影响吗"], "大便变黑为正常现象", ""),
+        ("长期吃它会不会引起子宫方面的毛病", ["三苯氧胺治什么"], "子宫内膜癌", ""),
         ("透析病人能吃吗", ["痛风急性发作用什么药", ": 痛风（治疗药物）：\n- 秋水仙碱：……", "第一个怎么吃"], "透析患者", ""),
     ],
 )
@@ -85,6 +91,23 @@ def test_a_choice_or_a_new_subject_is_understood(shipped: Release, question: str
 )
 def test_what_is_not_held_is_not_answered_from_the_drug_before_it(shipped: Release, question: str, earlier: list[str]) -> None:
     assert said(shipped, question, *earlier).status == "refused"
+
+
+@pytest.mark.parametrize("question", ["再问个，他汀一天吃几片", "还有那个洛尔，心率慢能吃不"])
+def test_a_class_of_drugs_is_asked_back_about(shipped: Release, question: str) -> None:
+    assert said(shipped, question, "波立维和饭有关系吗").status == "clarify"
+
+
+@pytest.mark.parametrize(
+    "question", ["红烧肉怎么做才不腻？", "驾照扣了12分要怎么处理", "茅台股票现在能买吗？", "阿哌沙班房颤每次吃几毫克？"]
+)
+def test_other_matters_are_not_answered_from_the_drug_in_mind(shipped: Release, question: str) -> None:
+    assert said(shipped, question, "地高辛漏服了怎么办", ": 地高辛（用法用量）：漏服：12小时以内可补服。").status == "refused"
+
+
+def test_the_last_answer_tells_what_is_in_mind(shipped: Release) -> None:
+    turns = ["拜唐苹饭前还是饭后", "我还打着来得时，低血糖了吃白糖行不", ": 阿卡波糖（注意事项）：发生低血糖应给予葡萄糖。"]
+    assert "drug/acarbose" in cited(said(shipped, "肌酐清除率只有20", *turns))
 
 
 def test_a_question_off_the_subject_does_not_lose_it(shipped: Release) -> None:
