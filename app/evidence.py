@@ -205,7 +205,9 @@ def _may_say(release: Release, question: Question, unit: Unit) -> bool:
     titles = {name: release.guide.titles(name) for name in (DOSE, INTERACTION)}
     title, folded = fold(unit.section.title), fold(unit.text)
     groups = [group for group in groups_of(release, question) if group.name != "成人"]
-    if title in titles[DOSE] and groups and _AMOUNT.search(folded) and _GIVEN.search(folded):
+    if title in titles[DOSE] and groups and _AMOUNT.search(folded):
+        if not _GIVEN.search(folded):
+            return is_for_patient(unit.text, question.patient)
         adult = all(group.name == "老年人" for group in groups) and not any(p.about.search(folded) for p in release.guide.populations)
         return is_for_patient(unit.text, question.patient) and (adult or any(group.about.search(folded) for group in groups))
     if title not in titles[INTERACTION]:
