@@ -186,10 +186,11 @@ def _unasked(
     if names:
         return [unit for unit in mentioning(release, documents, names) if is_for_patient(unit.text, question.patient)]
     own = says(question.query)
-    found = [unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit)] if own else []
+    more = own or question.query.said_beside_names
+    found = [unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit)] if more else []
     if touched and (not own or MAY_TAKE.search(question.query.folded)):
         return [*touched, *found]
-    return found if own else overview(release, documents)
+    return found if own else found or _suggested(release, question, subject, documents) or overview(release, documents)
 
 
 def _of_groups(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[Unit]:
