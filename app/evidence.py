@@ -27,8 +27,9 @@ _AMOUNT = re.compile(r"\d\s*(?:mg|g|kg|μg|ug|ml|u|iu|%|片|粒|袋|支|次|滴|
 # Characters of a slip that counts beside a held disease: 伐昔络韦治带状疱疹; shorter ones are common words.
 _FEWEST_BESIDE = 4
 # Sections are shown by the form of a question alone where fewer sentences than this were found by its words, where no more characters
-# than this are left over, and at most so many.
-_FEW, _LEFT_OVER, _MOST_SUGGESTED = 2, 3, 2
+# than this are left over, and at most so many. 8: of 479 answerable questions 1.9 % are refused, at 3 2.3 %; of 221 that cannot be
+# answered all are, and of held names before other talk 88 %, at both.
+_FEW, _LEFT_OVER, _MOST_SUGGESTED = 2, 8, 2
 _NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|用量|剂量|用药)|(给|喂)(狗|猫|犬|宠物)|兽用")
 
 
