@@ -13,10 +13,13 @@ from indexer.errors import QuestionError
 from indexer.names import Mention
 from indexer.query import Query, mask, read_query
 from indexer.release import Release
+from indexer.search import folded_text
 from indexer.sections import Population
 from indexer.terms import fold, terms, tidy
 
 LONGEST_QUESTION = 2000
+# Characters before a disease's name that may tell a kind of it.
+_SHORTEST_KIND = 2
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 # Whether a drug may be taken, in the words of those who ask it.
 MAY_TAKE = re.compile(
@@ -99,6 +102,7 @@ def resolve(release: Release, text: str) -> Question:
     named = [position for mention in query.held for position in mention.documents]
     if named:
         query = read_query(text, release.names, release.guide, headings_of(release, named))
+    query = replace(query, mentions=tuple(_spoken_of(release, mention) for mention in query.mentions))
     kept = [mention for mention in query.held if not _is_denied(query, mention) and not _is_predicate(query, mention)]
     subjects = unique_subjects([_subject(query, mention) for mention in kept])
     sections = tuple(dict.fromkeys(cue.name for cue in query.cues))
@@ -126,6 +130,15 @@ def resolve(release: Release, text: str) -> Question:
         own.without(asked).taking,
         bool(sections) and "drug" not in kinds_of(release, sections),
     )
+
+
+def _spoken_of(release: Release, mention: Mention) -> Mention:
+    """A disease's longer name that is not held, where the disease's own text speaks of what makes it longer: 链球菌咽炎."""
+    head, _, tail = mention.whole.partition(mention.surface)
+    if mention.kind != "disease" or tail or len(head) < _SHORTEST_KIND:
+        return mention
+    texts = (folded_text(release.store.document(position).text) for position in mention.documents)
+    return replace(mention, whole="") if any(head in text for text in texts) else mention
 
 
 def _subject(query: Query, mention: Mention) -> Subject:

@@ -24,7 +24,7 @@ LONG, SHORT = 14, 6
 _YES_OR_NO = re.compile(r"吗|么[?。!]?$|能不能|可不可以|影响|正常")
 # Beside the share of signs shown count the cosine, 1 each, and BM25: the best first three of 104 descriptions (0.70 without, 0.88 with).
 _KEYWORD_SHARE = 0.5
-_MOST_DISEASES, _MOST_SENTENCES = 3, 3
+_MOST_DISEASES, _MOST_SENTENCES = 3, 4
 _NEAR_BEST = 0.7
 _CANDIDATES = 25
 # Sections by which people ask what they have, or which their descriptions hit by chance.

@@ -23,6 +23,8 @@ _LOOKED_THROUGH = 30
 # Where a question for a section may look when it names a condition instead of a drug or disease that is held.
 _FITTING_SECTIONS = {"治疗药物": ("适应症",), "治疗方法": ("适应症",), "概述": ("临床表现",)}
 _NOT_FOR = re.compile(r"不用于|不适用|不能|不可|不宜|不推荐|禁用|忌用|慎用|避免|除外")
+# What stands before a name that is only told apart: 别跟拉米夫定弄混, 不是X.
+_NOT_MEANT = re.compile(r"(?:别|不要|勿|不能|没)(?:把它)?(?:跟|和|与|同|当成?|认成|看成|搞成|弄成)$|(?:不是|并非|而非)$")
 PURPOSE = re.compile(r"(?:治疗|用于|用来治|医治|治)([\u3400-\u9fffa-z0-9\-]{2,})")
 
 
@@ -60,6 +62,8 @@ def _in_subjects(release: Release, question: Question) -> list[Unit]:
 def stranger_named(release: Release, question: Question) -> Finding | None:
     """What becomes of a question that holds a name which exists and is not held; None where it is only background."""
     for stranger in question.query.strangers:
+        if question.subjects and _NOT_MEANT.search(question.query.folded[: stranger.start]):
+            continue
         joined = next((m for m in question.query.of_kind("drug") if stranger.kind == "drug" and stranger.start == m.end), None)
         if joined is not None:
             whole = question.query.folded[joined.start : stranger.end]

@@ -22,6 +22,8 @@ _LONGEST_HEARD = 8
 # What may follow or precede a name without being part of a longer one.
 _JOINTS = "和与跟及或同、,;"
 _VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂补停换输挂成滴涂喷含打"
+# Before a dosage form it counts pieces and belongs to no name: 速尿片一片.
+_COUNTED = frozenset("一二两三四每半几")
 
 
 class Rank(IntEnum):
@@ -325,7 +327,8 @@ class NameIndex:
             return ""
         for reach in range(5):
             middle = after[:reach]
-            if any(c in _JOINTS + "的" or not c.isalnum() for c in middle) or any(word in middle for word in self._light):
+            broken = any(c in _JOINTS + "的" or not c.isalnum() for c in middle) or any(word in middle for word in self._light)
+            if broken or middle in _COUNTED:
                 return ""
             form = next((form for form in self._forms if after[reach:].startswith(form)), "")
             if form and (len(form) > 1 or not after[reach + 1 : reach + 2].strip() or after[reach + 1] not in "剂子状"):
@@ -343,7 +346,7 @@ class NameIndex:
             ends = [following[0][: following[0].find(e) + len(e)] for e in self._words.disease_ends if e in following[0]]
             short = [piece for piece in ends if not any(word in piece for word in self._words.question)]
             tail = min(short, key=len, default="")
-            if tail[:1] in "的是会有能吃用要需做怎什哪不可":
+            if tail[:1] in "的是会有能吃用要需做怎什哪不可还又再也都并":
                 tail = ""
         return head + surface + tail if head or tail else ""
 

@@ -25,7 +25,7 @@ class CanonicalSection:
     """A kind of section: `titles` are folded headings that mean it, best first; `cues` finds it asked for.
 
     Where a document has none, sentences of its other sections that hold one of `words` speak of it. `outside`: hardly any text has
-    it (a price, a trial), and nothing else that stands in the text answers for it.
+    it (a price, a trial), and nothing else that stands in the text answers for it. `hints` finds forms of asking that only suggest it.
     """
 
     name: str
@@ -35,6 +35,7 @@ class CanonicalSection:
     clinical: bool
     words: tuple[str, ...]
     outside: bool = False
+    hints: re.Pattern[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,15 @@ class SectionGuide:
                 cues.append(Cue(heading, at, at + len(heading), title=heading))
         return _longest(cues)
 
+    def hints(self, masked: str, kind: str) -> list[Cue]:
+        """What the form of a question suggests of documents of a kind, where no cue asks for it; they may overlap."""
+        return [
+            Cue(section.name, match.start(), match.end())
+            for section in self.sections
+            if section.hints and kind in section.kinds
+            for match in section.hints.finditer(masked)
+        ]
+
     @cached_property
     def _titles_by_sound(self) -> list[tuple[CanonicalSection, str, tuple[str, ...]]]:
         return [(section, title, sound(title)) for section in self.sections for title in section.titles if len(title) > 1]
@@ -192,6 +202,7 @@ def _guide(raw: dict[str, Any]) -> SectionGuide:
             entry.get("clinical", True),
             tuple(entry.get("words", ())),
             entry.get("outside", False),
+            _either(entry["hints"]) if "hints" in entry else None,
         )
         for entry in raw["section"]
     )

@@ -159,3 +159,37 @@ def test_a_name_that_only_sounds_right_is_offered(shipped: Release, question: st
     answer = ask(shipped, question)
     assert answer.status == "clarify"
     assert offered in [candidate.title for candidate in answer.candidates]
+
+
+@pytest.mark.parametrize(
+    ("question", "section"),
+    [
+        ("慢阻肺会越来越重吗", "概述"),
+        ("普米克令舒一定不能给哪种人", "禁忌"),
+        ("痛风病人能不能喝骨头汤", "其他治疗"),
+        ("高血压要吃一辈子药吗", "治疗药物"),
+    ],
+)
+def test_the_form_of_a_question_suggests_a_section(shipped: Release, question: str, section: str) -> None:
+    answer = ask(shipped, question)
+    assert answer.status == "answered"
+    assert section in {citation.unit.section.title for citation in answer.citations}
+
+
+@pytest.mark.parametrize("question", ["慢阻肺世界杯冠军会不会是谁", "痛风能当兵吗", "高血压能买保险吗"])
+def test_no_form_of_asking_answers_what_is_not_medical(shipped: Release, question: str) -> None:
+    answer = ask(shipped, question)
+    assert (answer.status, answer.citations) == ("refused", ())
+
+
+@pytest.mark.parametrize(
+    ("question", "document"),
+    [
+        ("拉莫三嗪属于哪类药，别跟拉米夫定弄混了", "drug/lamotrigine"),
+        ("速尿片一片是多少毫克", "drug/furosemide"),
+        ("非瓣膜性心房颤动怎么治", "disease/atrial-fibrillation"),
+    ],
+)
+def test_words_around_a_held_name_leave_it_held(shipped: Release, question: str, document: str) -> None:
+    answer = ask(shipped, question)
+    assert {citation.unit.document.id for citation in answer.citations} == {document}
