@@ -6,6 +6,7 @@ from collections.abc import Sequence, Set
 from app.citations import Unit
 from app.finding import Clarification, Evidence, Finding, Refusal
 from app.question import Question, content_terms, kinds_of
+from app.safety import is_emergency
 from app.selection import DOSE, MOST_SENTENCES, covering, mentioning, unique
 from app.signs import describes, diseases_showing
 from indexer.lay_terms import Stranger
@@ -37,6 +38,9 @@ def unknown_subject(release: Release, question: Question) -> Finding:
         return found
     if sentences := _in_subjects(release, question):
         return Evidence(tuple(sentences))
+    urgent = not question.subjects and is_emergency(question.text, release.guide.words.emergency)
+    if urgent and (shown := diseases_showing(release, question)):
+        return shown
     purpose = PURPOSE.fullmatch(question.unknown)
     name = purpose[1] if purpose else question.unknown
     kinds = kinds_of(release, question.sections)

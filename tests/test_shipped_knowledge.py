@@ -72,6 +72,12 @@ def test_the_emergency_sketch(shipped: Release) -> None:
     assert ask(shipped, "胸痛两小时大汗").notices[0] == EMERGENCY
 
 
+def test_what_to_do_about_urgent_signs_shows_the_diseases_behind_them(shipped: Release) -> None:
+    answer = ask(shipped, "胸痛两小时大汗怎么办")
+    assert answer.notices[0] == EMERGENCY
+    assert answer.citations[0].unit.document.title == "急性心肌梗死"
+
+
 def test_unreviewed_sources_are_marked(shipped: Release) -> None:
     assert "引用的资料未经临床审核。" in ask(shipped, "非布司他的禁忌").notices
 
