@@ -16,6 +16,7 @@ _STUDYING = re.compile(
     r"|(?:有|是)(?:哪些|什么)|会(?:不会)?(?:引起|导致|发生|出现)|副作用|不良反应|说明书|适应症|禁忌"
 )
 _SOMEBODY = re.compile(r"我|他|她|俺|爸|妈|爷|奶|孩子|宝宝|娃|老人|病人|患者|刚|现在|突然|突发|正在|分钟|小时|\d+天|怎么办|快|急!|救")
+_WHAT_IT_IS = re.compile(r"什么|啥|哪(?:种|个|门)|怎么|咋|如何|要不要紧|严重|正常|是不是|挂")
 EMERGENCY = "这些表现可能是急症，请立即按急诊流程处理或拨打 120。"
 
 
@@ -34,13 +35,14 @@ def is_emergency(question: str, patterns: Sequence[str]) -> bool:
 def declined(question: str, words: Words, *, tells_signs: bool = False) -> str:
     """Why a question gets no answer whatever is held, or "": harm to oneself, orders to the program, a view instead of a text.
 
-    `tells_signs`: it describes a patient, and "what do you think it is" asks for no view.
+    `tells_signs`: it describes a patient, and then "what do you think it is" asks for no view.
     """
     folded = fold(question)
+    opinion = () if tells_signs and _WHAT_IT_IS.search(folded) else words.opinion
     reasons = (
         (words.self_harm, "涉及伤害自己的问题不提供用药信息，请立即向身边的人和急救求助。"),
         (words.instruction, "这里只按收录的资料回答，不执行其他指令；请只写要问的药品或疾病。"),
-        (() if tells_signs else words.opinion, "只引用资料，不提供个人看法、评价或代为决定；可以改问适应症、用法、禁忌等具体内容。"),
+        (opinion, "只引用资料，不提供个人看法、评价或代为决定；可以改问适应症、用法、禁忌等具体内容。"),
     )
     return next((reason for patterns, reason in reasons if any(re.search(pattern, folded) for pattern in patterns)), "")
 

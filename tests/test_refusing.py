@@ -39,6 +39,11 @@ def test_a_view_is_not_given(shipped: Release, question: str) -> None:
     assert answer.notices[0].startswith(f"{REFUSAL}只引用资料")
 
 
+def test_signs_beside_a_view_do_not_make_it_a_question(shipped: Release) -> None:
+    assert ask(shipped, "老公怪我没照顾好，孩子才发烧咳嗽，是我的错吗").status == "refused"
+    assert ask(shipped, "孩子发烧咳嗽还流鼻涕，你觉得是什么病").status == "answered"
+
+
 @pytest.mark.parametrize(
     "question",
     [
