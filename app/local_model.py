@@ -1,7 +1,7 @@
 """A causal language model in a folder, with or without a PEFT adapter, run in this process. Needs the extra `llm`.
 
 An adapter's folder holds `qizhen.json` beside PEFT's own files: {"template": NAME} says in which shape the adapter was taught to be
-asked (app/prompt.py). Asked in another shape, a tuned model answers worse, and nobody sees why.
+asked (app/templates.py).
 """
 
 import json
@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.prompt import CHAT_TEMPLATE, TEMPLATES, Prompt, messages
+from app.prompt import Prompt, messages
 from app.settings import ModelSettings
 from app.speaking import Speaker
+from app.templates import CHAT_TEMPLATE, TEMPLATES
 from indexer.errors import GeneratorError, ModelDownError, ModelSlowError
 
 MANIFEST = "qizhen.json"
@@ -126,6 +127,6 @@ class _Speaker:
 
     def _inputs(self, prompt: Prompt) -> Any:
         if self._template != CHAT_TEMPLATE:
-            return self._tokenizer(TEMPLATES[self._template](prompt), return_tensors="pt")
+            return self._tokenizer(TEMPLATES[self._template].render([("user", prompt.data)]), return_tensors="pt")
         turns = [{"role": role, "content": content} for role, content in messages(prompt)]
         return self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)

@@ -1,0 +1,48 @@
+"""The shapes in which tuned models are asked. A model tuned on one and asked in another answers worse, and nobody sees why: an adapter's
+manifest names its template with the digest of its text, and what does not match is refused.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+# The model's own chat template, kept with its tokenizer.
+CHAT_TEMPLATE = "chat"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A conversation as text: `opening` once, then every question inside `asked` and every earlier answer inside `answered`."""
+
+    name: str
+    opening: str
+    asked: str
+    answered: str
+
+    def render(self, turns: Sequence[tuple[str, str]]) -> str:
+        """(role, content) turns, the last one the user's, as the text behind which the model answers."""
+        shapes = {"user": self.asked, "assistant": self.answered}
+        return self.opening + "".join(shapes[role].replace("{}", content) for role, content in turns)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that shapes a prompt."""
+        return template_digest(json.dumps([self.opening, self.asked, self.answered], ensure_ascii=False))
+
+
+def template_digest(text: str) -> str:
+    """SHA-256 of a template's text; of a chat template, as it stands in the tokenizer."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_ALPACA = "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+TEMPLATES: Mapping[str, Template] = {
+    template.name: template
+    for template in (
+        # As the original Chinese-LLaMA models were tuned: one blank line, one space behind the last colon.
+        Template("alpaca", _ALPACA, "### Instruction:\n{}\n\n### Response: ", "{}\n\n"),
+        # For small models: two marks that cost two tokens each.
+        Template("qizhen", "", "问：{}\n答：", "{}\n"),
+    )
+}
