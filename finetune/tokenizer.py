@@ -1,43 +1,17 @@
-"""Load the tokenizer of a model folder so that its ids are the ones that the model was trained on."""
+"""The tokenizer of a folder for training; the same one that answers (app/tokenizer.py)."""
 
-import json
+import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from app.tokenizer import MODEL_FILE, load_tokenizer
 from indexer.errors import QizhenError
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-MODEL_FILE = "tokenizer.model"
-OURS = "ExactTokenizer"
-_LLAMA = {"LlamaTokenizer", "LlamaTokenizerFast"}
+__all__ = ["MODEL_FILE", "load_tokenizer", "tokenizer_digest"]
 
 
-def load_tokenizer(folder: Path | str) -> "PreTrainedTokenizerBase":
-    """The tokenizer of a folder: SentencePiece's own ids where `tokenizer.model` lies there, else what AutoTokenizer makes of it."""
-    folder = Path(folder)
-    try:
-        from transformers import AutoTokenizer
-
-        from finetune.exact_tokenizer import ExactTokenizer
-    except ImportError as error:
-        raise QizhenError(f"缺少组件 `{error.name}`", '安装附加组件：pip install -c constraints.txt -e ".[finetune]"') from error
-    settings = _settings(folder)
-    if not (folder / MODEL_FILE).is_file():
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return ExactTokenizer(
-        str(folder / MODEL_FILE),
-        adds_bos=settings.get("adds_bos", settings.get("add_bos_token", True)),
-        adds_eos=settings.get("adds_eos", settings.get("add_eos_token", False)),
-        added=settings.get("added", ()),
-        name_or_path=str(folder),
-    )
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    path = folder / "tokenizer_config.json"
-    if not path.is_file():
-        return {}
-    settings = json.loads(path.read_text("utf-8"))
-    return settings if isinstance(settings, dict) else {}
+def tokenizer_digest(folder: Path | str) -> str:
+    """SHA-256 of what decides the ids: `tokenizer.model`, else `tokenizer.json`. Raises QizhenError where neither lies."""
+    for name in (MODEL_FILE, "tokenizer.json"):
+        if (Path(folder) / name).is_file():
+            return hashlib.sha256((Path(folder) / name).read_bytes()).hexdigest()
+    raise QizhenError(f"文件夹 `{folder}` 里没有 {MODEL_FILE} 或 tokenizer.json", "写模型或分词器文件夹的路径")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune.tokenizer import MODEL_FILE, load_tokenizer
+from finetune.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
 from indexer.documents import Document
 from indexer.errors import QizhenError
 
@@ -118,7 +118,7 @@ def _report(out: Path, tokenizer: Any, lines: Sequence[str]) -> Trained:
         characters=characters,
         characters_per_token=round(characters / max(tokens, 1), 3),
         texts_digest=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
-        tokenizer_digest=hashlib.sha256((out / MODEL_FILE).read_bytes()).hexdigest(),
+        tokenizer_digest=tokenizer_digest(out),
     )
 
 
