@@ -145,10 +145,10 @@ def _special_tokens(pieces: Any, added: Sequence[str]) -> dict[str, str]:
     return named
 
 
-class _NoModel(PreTrainedConfig):
+class _NoModel(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """What AutoTokenizer files a tokenizer under; no model is of this kind."""
 
     model_type = "qizhen-exact-tokenizer"
 
 
-AutoTokenizer.register(_NoModel, ExactTokenizer, exist_ok=True)
+AutoTokenizer.register(_NoModel, ExactTokenizer, exist_ok=True)  # type: ignore[no-untyped-call]
