@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from finetune.embedder import EmbedderRecipe, train_from_files
+from finetune.tokenizer_console import app as tokenizer_app
 from indexer.errors import QizhenError
 
 app = typer.Typer(
@@ -20,6 +21,9 @@ app = typer.Typer(
 @app.callback()
 def _group() -> None:
     pass
+
+
+app.add_typer(tokenizer_app, name="tokenizer")
 
 
 @app.command("embedder")
