@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from finetune.embedder import EmbedderRecipe, train_from_files
+from finetune.merge_console import merge_command
 from finetune.tokenizer_console import app as tokenizer_app
 from indexer.errors import QizhenError
 
@@ -16,6 +17,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+app.command("merge")(merge_command)
 
 
 @app.callback()
