@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from finetune.data_console import app as data_app
 from finetune.embedder import EmbedderRecipe, train_from_files
 from indexer.errors import QizhenError
 
@@ -15,6 +16,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+app.add_typer(data_app, name="data")
 
 
 @app.callback()
