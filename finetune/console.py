@@ -8,6 +8,7 @@ import typer
 
 from finetune.embedder import EmbedderRecipe, train_from_files
 from finetune.tokenizer_console import app as tokenizer_app
+from finetune.train_console import train_command
 from indexer.errors import QizhenError
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ def _group() -> None:
 
 
 app.add_typer(tokenizer_app, name="tokenizer")
+app.command("train")(train_command)
 
 
 @app.command("embedder")
@@ -51,3 +53,7 @@ def main() -> None:
     except QizhenError as error:
         sys.stderr.write(f"错误：{error}\n")
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
