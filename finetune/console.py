@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from finetune.embedder import EmbedderRecipe, train_from_files
+from finetune.evaluate_console import evaluate_command
 from indexer.errors import QizhenError
 
 app = typer.Typer(
@@ -15,6 +16,9 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+
+
+app.command("evaluate")(evaluate_command)
 
 
 @app.callback()
