@@ -8,6 +8,7 @@ import typer
 
 from finetune.embedder import EmbedderRecipe, train_from_files
 from finetune.evaluate_console import evaluate_command
+from finetune.tokenizer_console import app as tokenizer_app
 from indexer.errors import QizhenError
 
 app = typer.Typer(
@@ -18,12 +19,13 @@ app = typer.Typer(
 )
 
 
-app.command("evaluate")(evaluate_command)
-
-
 @app.callback()
 def _group() -> None:
     pass
+
+
+app.add_typer(tokenizer_app, name="tokenizer")
+app.command("evaluate")(evaluate_command)
 
 
 @app.command("embedder")
