@@ -11,6 +11,7 @@ from typing import Any
 
 from app.local_model import adapter_template
 from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
+from app.tokenizer import load_tokenizer
 from indexer.errors import GeneratorError
 
 Turns = Sequence[tuple[str, str]]
@@ -55,6 +56,10 @@ class AskModel:
                 progress("模型作答", len(replies), len(order))
         return [replies[number] for number in range(len(prompts))]
 
+    def is_steady(self, conversations: Sequence[Turns], most_tokens: int = 32) -> bool:
+        """Whether these are answered the same together and one by one: rounding may tip a tie."""
+        return self.reply(conversations, most_tokens) == [self.reply([turns], most_tokens)[0] for turns in conversations]
+
     def likelihoods(self, turns: Turns, continuations: Sequence[str]) -> list[float]:
         """The log-likelihood of each continuation, its end included, as the whole answer."""
         import torch
@@ -76,8 +81,8 @@ class AskModel:
         """The tokens of a prompt, as in training: the beginning mark where the tokenizer has one, then the text."""
         if self.template == CHAT_TEMPLATE:
             messages = [{"role": role, "content": content} for role, content in turns]
-            text = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-            return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+            told = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+            return list(told)
         begin = self._tokenizer.bos_token_id
         return ([] if begin is None else [begin]) + self._encode(TEMPLATES[self.template].render(turns))
 
@@ -89,7 +94,7 @@ class AskModel:
         return list(dict.fromkeys(token for token in (self._tokenizer.eos_token_id, *listed) if token is not None))
 
     def _encode(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
         """Ids and mask, (rows, longest), filled up on the left. Which token fills does not matter under the mask."""
@@ -106,8 +111,9 @@ class AskModel:
 
         ids, mask = self._padded(prompts)
         ends = self._ends
+        most = max(1, min(most_tokens, self._model.config.max_position_embeddings - ids.shape[1]))
         # Nothing of the model's own generation_config.json: greedy means that no penalty and no sampling alters a figure.
-        greedy: Any = GenerationConfig(do_sample=False, max_new_tokens=most_tokens, pad_token_id=ends[0], eos_token_id=ends)  # type: ignore[no-untyped-call]
+        greedy: Any = GenerationConfig(do_sample=False, max_new_tokens=most, pad_token_id=ends[0], eos_token_id=ends)  # type: ignore[no-untyped-call]
         with torch.inference_mode():
             said = self._model.generate(input_ids=ids, attention_mask=mask, generation_config=greedy)
         return [self._read(row, ends) for row in said[:, ids.shape[1] :].tolist()]
@@ -135,10 +141,10 @@ def open_model(base: Path, adapter: Path | None = None, batch: int = 16) -> AskM
 
 def _load(base: Path, adapter: Path | None) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     on_gpu = torch.cuda.is_available()
-    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    tokenizer = load_tokenizer(base)
     model: Any = AutoModelForCausalLM.from_pretrained(base, local_files_only=True, dtype="auto" if on_gpu else torch.float32)
     if adapter is not None:
         from peft import PeftModel

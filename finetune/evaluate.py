@@ -49,6 +49,8 @@ from indexer.release import Release, open_release
 from indexer.sections import SectionGuide
 from indexer.terms import fold
 
+# So many questions are asked together and one by one, to tell whether a batch changes answers.
+_STEADY = 4
 ANSWERS, CHOICES, FIGURES, MANIFEST = "answers.jsonl", "choices.jsonl", "figures.json", "manifest.json"
 
 
@@ -295,16 +297,18 @@ def _manifest(evaluation: Evaluation, ready: _Ready, release: Release, exams: Se
         "matcher": {"version": MATCHER_VERSION, "aliases": hashlib.sha256(SHIPPED_ALIASES.read_bytes()).hexdigest()},
         "release": {"id": release.id, "documents": release.manifest.documents, "content": release.manifest.content_digest},
         "generator": evaluation.generator if CHAIN in evaluation.asked_columns else "",
-        "model": _model_row(evaluation, ready.model) if ready.model else None,
+        "model": _model_row(evaluation, ready.model, exams) if ready.model else None,
     }
 
 
-def _model_row(evaluation: Evaluation, model: AskModel) -> dict[str, Any]:
+def _model_row(evaluation: Evaluation, model: AskModel, exams: Sequence[Exam]) -> dict[str, Any]:
+    few = [[("user", question.question)] for exam in exams for question in exam.questions[:_STEADY]][:_STEADY]
     return {
         "base": {"name": evaluation.base.name if evaluation.base else "", "digest": _weights(evaluation.base)},
         "adapter": {"name": evaluation.adapter.name, "digest": _weights(evaluation.adapter)} if evaluation.adapter else None,
         "template": {"name": model.template, "digest": model.template_digest},
         "decoding": {"greedy": True, "most_tokens": evaluation.most_tokens, "batch": evaluation.batch, "padding": "left"},
+        "same_in_batches": model.is_steady(few),
         "device": model.device,
         "dtype": model.dtype,
     }
