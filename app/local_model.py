@@ -13,6 +13,7 @@ from typing import Any
 from app.prompt import MOST_EVIDENCE_CHARACTERS, Prompt, messages
 from app.settings import ModelSettings
 from app.templates import CHAT_TEMPLATE, TEMPLATES
+from app.tokenizer import load_tokenizer
 from indexer.errors import GeneratorError, ModelDownError, ModelSlowError
 
 MANIFEST = "qizhen.json"
@@ -58,9 +59,8 @@ def local_speaker(settings: ModelSettings) -> "LocalSpeaker":
 
 def _load(folder: Path, adapter: Path | None) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto")
     if adapter is not None:
         from peft import PeftModel
@@ -68,7 +68,7 @@ def _load(folder: Path, adapter: Path | None) -> tuple[Any, Any]:
         model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
     if torch.cuda.is_available():
         model = model.to("cuda")
-    return model.eval(), tokenizer
+    return model.eval(), load_tokenizer(folder)
 
 
 class LocalSpeaker:
