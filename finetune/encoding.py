@@ -41,6 +41,11 @@ class Encoded:
         labels[: self.told] = LEFT_OUT
         return labels
 
+    @property
+    def learnt(self) -> int:
+        """How many of its tokens are learnt."""
+        return len(self.ids) - self.told
+
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
@@ -167,29 +172,6 @@ def files_digest(paths: Sequence[str]) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def pack(lengths: Sequence[int], room: int) -> list[list[int]]:
-    """Indices of sequences put together in rows of at most `room` tokens: longest first, each where it leaves the least room (best fit).
-
-    No sequence is cut. Rows and their contents depend on the lengths alone.
-    """
-    rows: list[list[int]] = []
-    with_room: list[list[int]] = [[] for _ in range(room + 1)]  # rows by the room that is left in them
-    some = 0  # bit n: with_room[n] is not empty
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        fitting = some >> lengths[index]
-        if fitting:
-            left = lengths[index] + (fitting & -fitting).bit_length() - 1
-            row = with_room[left].pop()
-            some ^= (not with_room[left]) << left
-        else:
-            left, row = room, len(rows)
-            rows.append([])
-        rows[row].append(index)
-        with_room[left - lengths[index]].append(row)
-        some |= 1 << (left - lengths[index])
-    return rows
 
 
 def _as_messages(turns: Turns) -> list[dict[str, str]]:

@@ -18,8 +18,7 @@ def line_plot(path: Path, title: str, x_label: str, y_label: str, series: Mappin
     across = _Scale([x for x, _ in points], _LEFT, _WIDTH - _RIGHT)
     up = _Scale([y for _, y in points], _HEIGHT - _BOTTOM, _TOP)
     body = [*_frame(title, x_label, y_label, up)]
-    for tick in across.ticks():
-        body.append(_text(across(tick), _HEIGHT - _BOTTOM + 18, f"{tick:g}", "middle"))
+    body += [_text(across(tick), _HEIGHT - _BOTTOM + 18, f"{tick:g}", "middle") for tick in across.ticks()]
     for number, held in enumerate(finite.values()):
         line = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in sorted(held))
         body.append(f'<polyline fill="none" stroke="{_colour(number)}" stroke-width="1.6" points="{line}"/>')

@@ -116,7 +116,7 @@ class Recipe:
 
     `most_tokens` bounds a row. `warm_up` is a share of the steps under 1, else a number of steps. `steps`, when not 0, counts instead of
     `epochs`. `dtype` is what is computed in (bf16: autocast over fp32 weights), `base_weights` what frozen weights are held in.
-    `recompute` saves memory by computing activations twice.
+    Both kinds of `attention` keep packed sequences apart. `recompute` saves memory by computing activations twice.
     """
 
     stage: Literal["pretrain", "instruct"]
@@ -144,6 +144,7 @@ class Recipe:
     seed: int = 7
     dtype: Literal["fp32", "bf16"] = "bf16"
     base_weights: Literal["fp32", "bf16"] = "fp32"
+    attention: Literal["sdpa", "eager"] = "sdpa"
     recompute: bool = False
 
 
@@ -163,7 +164,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
 
     A name without a folder is looked for in finetune/recipes too.
     """
-    shipped = RECIPES / path.with_suffix(".yaml").name
+    shipped = RECIPES / f"{path.name.removesuffix('.yaml')}.yaml"
     found = shipped if not path.is_file() and path.parent == Path() and shipped.is_file() else path
     try:
         content = yaml.safe_load(found.read_text("utf-8"))
@@ -174,7 +175,7 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     faults: list[str] = []
     for change in changes:
         _change(content, change, faults)
-    recipe = _build(Recipe, content, "", faults)
+    recipe: Recipe | None = _build(Recipe, content, "", faults)
     if recipe is not None:
         faults += _cross_checks(recipe)
     if faults or recipe is None:
@@ -247,17 +248,22 @@ def _value(kind: Any, value: Any, place: str, faults: list[str]) -> Any:
             near = difflib.get_close_matches(str(value), map(str, inner), n=1, cutoff=0.0)
             faults.append(f"{place}: 没有 `{value}`，可用：{'、'.join(map(str, inner))}；最接近的是 `{near[0]}`")
         return value
-    if origin is tuple:
-        many = [value] if isinstance(value, str) else value
-        if not isinstance(many, list) or not all(isinstance(one, str) for one in many):
-            faults.append(f"{place}: 应是文字的列表，不是 `{value}`")
-            return ()
-        return tuple(many)
-    if origin is Mapping:
-        if not isinstance(value, dict) or not all(isinstance(n, int) and n >= 0 for n in value.values()):
-            faults.append(f"{place}: 应是 名称: 次数，不是 `{value}`")
-        return value
+    if origin in (tuple, Mapping):
+        return _many(origin, value, place, faults)
     return _number_or_text(kind, value, place, faults)
+
+
+def _many(origin: Any, value: Any, place: str, faults: list[str]) -> Any:
+    if origin is Mapping:
+        if isinstance(value, dict) and all(isinstance(count, int) and count >= 0 for count in value.values()):
+            return value
+        faults.append(f"{place}: 应是 名称: 次数，不是 `{value}`")
+        return {}
+    many = [value] if isinstance(value, str) else value
+    if isinstance(many, list) and all(isinstance(one, str) for one in many):
+        return tuple(many)
+    faults.append(f"{place}: 应是文字的列表，不是 `{value}`")
+    return ()
 
 
 def _number_or_text(kind: Any, value: Any, place: str, faults: list[str]) -> Any:
@@ -332,6 +338,10 @@ def _schedule_checks(recipe: Recipe) -> list[tuple[bool, str]]:
     return [
         (bool(batch.sequences) == bool(batch.tokens), "batch.sequences 与 batch.tokens: 一项为 0，另一项为正数"),
         (batch.tokens > 0 and recipe.packing and batch.tokens < recipe.most_tokens, "batch.tokens: 小于 most_tokens，装不下一行"),
+        (
+            recipe.stage == "pretrain" and evaluation.every > 0 and not evaluation.samples,
+            "evaluation.samples: stage 为 pretrain 时要评测须写明另外的文本",
+        ),
         (keeps_best and not evaluation.every, "evaluation.patience: 需要 evaluation.every"),
         (
             keeps_best and (not saving.every or saving.every % max(1, evaluation.every) != 0),

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - the callback's signatures are the trainer's
 """What a run says while it runs: a line of JSON a logged step, a progress bar, and the loss as a drawing at the end."""
 
 import json
@@ -51,31 +52,34 @@ def logging_callback(path: Path, counts: Mapping[str, int]) -> Any:
     """A callback of the trainer's that writes `path`. `counts["tokens"]` is what this process has trained on so far, padding left out."""
     from transformers import TrainerCallback
 
-    class Log(TrainerCallback):  # type: ignore[misc]
+    class Log(TrainerCallback):
         """Writes on the first process alone."""
 
         def __init__(self) -> None:
             self.started = self.last = time.perf_counter()
             self.tokens = 0
+            self.bar: Any = None
 
-        def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             self.started = self.last = time.perf_counter()
-            self.tokens = counts["tokens"]
+            self.tokens = _over_all_processes(counts["tokens"])
             self.bar = _progress(state) if state.is_world_process_zero else None
 
-        def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if self.bar:
                 self.bar.update(0, completed=state.global_step)
 
-        def on_log(self, _args: Any, state: Any, _control: Any, logs: Mapping[str, Any], **_: Any) -> None:
-            if not state.is_world_process_zero or not {"loss", "eval_loss"} & set(logs):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+            if logs is None or not {"loss", "eval_loss"} & set(logs):
                 return
-            now = time.perf_counter()
+            now, tokens = time.perf_counter(), _over_all_processes(counts["tokens"])
+            if not state.is_world_process_zero:
+                return
             row: dict[str, Any] = {"step": state.global_step, "epoch": round(state.epoch or 0, 4)}
             if "loss" in logs:
                 row |= {"loss": float(logs["loss"]), "learning_rate": logs["learning_rate"], "gradient": float(logs.get("grad_norm", 0))}
-                row |= {"tokens": counts["tokens"], "tokens_a_second": round((counts["tokens"] - self.tokens) / max(now - self.last, 1e-9))}
-                self.tokens, self.last = counts["tokens"], now
+                row |= {"tokens": tokens, "tokens_a_second": round((tokens - self.tokens) / max(now - self.last, 1e-9))}
+                self.tokens, self.last = tokens, now
             else:
                 row["eval_loss"] = float(logs["eval_loss"])
                 self.last = now
@@ -85,11 +89,22 @@ def logging_callback(path: Path, counts: Mapping[str, int]) -> Any:
             if self.bar:
                 self.bar.update(0, description=_told(row))
 
-        def on_train_end(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+        def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if self.bar:
                 self.bar.stop()
 
     return Log()
+
+
+def _over_all_processes(count: int) -> int:
+    import torch
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return count
+    total = torch.tensor(count, device="cuda" if torch.cuda.is_available() else "cpu")
+    distributed.all_reduce(total)
+    return int(total)
 
 
 def _told(row: Mapping[str, Any]) -> str:
