@@ -63,6 +63,7 @@ class _Scale:
         return self._start + (value - self._low) / (self._high - self._low) * (self._end - self._start)
 
     def ticks(self) -> list[float]:
+        """The round numbers that are written beside the axis."""
         count = round((self._high - self._low) / self._step)
         return [round(self._low + number * self._step, 10) for number in range(count + 1)]
 

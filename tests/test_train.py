@@ -187,7 +187,7 @@ def test_two_processes_split_the_rows_of_one(ground: Path, tmp_path: Path) -> No
     assert run(*settings, f"out={tmp_path}/one") == 0
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
     command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    command += ["--module", "finetune.console", "train", *settings, f"out={tmp_path}/two", "--json"]
+    command += ["--module", "finetune", "train", *settings, f"out={tmp_path}/two", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
