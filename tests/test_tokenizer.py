@@ -72,7 +72,7 @@ MIXED = st.lists(
     ),
     max_size=8,
 ).map("".join)
-RELAXED = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RELAXED = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def piece_model(lines: Sequence[str], pieces: int, **settings: Any) -> bytes:
@@ -242,16 +242,18 @@ def test_a_loader_without_our_class_refuses_the_folder_or_runs_its_copy(trained:
     load_tokenizer(trained).save_pretrained(folder)
     transformers.LlamaConfig(vocab_size=2400).save_pretrained(folder)
     code = f"""
+import sys
 from transformers import AutoTokenizer
 try:
     AutoTokenizer.from_pretrained({str(folder)!r})
 except ValueError as error:
     assert "trust_remote_code=True" in str(error)
-    print(AutoTokenizer.from_pretrained({str(folder)!r}, trust_remote_code=True)("一日3次</s>").input_ids)
+    print(AutoTokenizer.from_pretrained({str(folder)!r}, trust_remote_code=True)("一日3次</s>").input_ids, file=sys.stderr)
 """
     settings = {"HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, env=settings, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [1, *processor(trained).encode("一日3次</s>")]
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=settings, input="", capture_output=True, text=True, check=True)
+    assert json.loads(done.stderr.splitlines()[-1]) == [1, *processor(trained).encode("一日3次</s>")]
 
 
 def test_the_rust_tokenizers_refuse_a_saved_folder(trained: Path, tmp_path: Path) -> None:
@@ -352,7 +354,7 @@ def test_a_resized_model_keeps_its_rows_and_means_the_new_ones(
     tied: bool, shards: bool, host: Path, extended: Path, tmp_path: Path
 ) -> None:
     old = tiny_model(tmp_path / "old", tied, shards)
-    assert len(list((tmp_path / "old").glob("*.safetensors"))) == (4 if shards else 1) or shards
+    assert len(list((tmp_path / "old").glob("*.safetensors"))) == (3 if shards else 1)
     spelt = old_pieces_of_new(host, extended)
     made = resize_model(tmp_path / "old", tmp_path / "new", 900, spelt)
     new, told = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "new", output_loading_info=True)

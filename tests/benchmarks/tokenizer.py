@@ -54,7 +54,9 @@ def stand_in(files: Sequence[Path], chinese: Path, out: Path) -> None:
     """Make the host of the module's first lines."""
     import sentencepiece
 
-    latin = [word for path in files for line in islice(lines_of(path), 400_000) for word in re.findall(r"[A-Za-z][A-Za-z0-9 ,.()/-]{4,}", line)]
+    latin = [
+        word for path in files for line in islice(lines_of(path), 400_000) for word in re.findall(r"[A-Za-z][A-Za-z0-9 ,.()/-]{4,}", line)
+    ]
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(latin),
@@ -74,7 +76,9 @@ def stand_in(files: Sequence[Path], chinese: Path, out: Path) -> None:
     model, own = load_pieces(out), load_pieces(chinese)
     held = {piece.piece for piece in model.pieces}
     wanted = HELD_BY_BOTH - sum(piece.piece in held for piece in own.pieces)
-    singles = [piece.piece for piece in own.pieces if "一" <= piece.piece <= "鿿" and len(piece.piece) == 1 and piece.piece not in held][:wanted]
+    singles = [piece.piece for piece in own.pieces if "一" <= piece.piece <= "鿿" and len(piece.piece) == 1 and piece.piece not in held][
+        :wanted
+    ]
     theirs = {piece.piece for piece in own.pieces}
     least = [piece for piece in reversed(model.pieces) if len(piece.piece) > 1 and piece.type == piece.NORMAL and piece.piece not in theirs]
     for piece, character in zip(least, singles, strict=False):
@@ -114,7 +118,7 @@ def ways(folder: Path) -> tuple[Measured, list[Measured], Callable[[list[int]], 
         Measured("load_tokenizer (ours)", lambda batch: list(ours(batch, add_special_tokens=False).input_ids)),
         Measured("LlamaTokenizer (Rust)", lambda batch: list(rust(batch, add_special_tokens=False).input_ids)),
     ]
-    return Measured("SentencePiece", lambda batch: list(model.encode(batch, num_threads=1))), others, lambda ids: model.id_to_piece(ids)
+    return Measured("SentencePiece", lambda batch: list(model.encode(batch, num_threads=1))), others, model.id_to_piece
 
 
 def measure(folder: Path, files: Sequence[Path], every: int) -> None:
@@ -132,12 +136,17 @@ def measure(folder: Path, files: Sequence[Path], every: int) -> None:
                         one.differing += 1
                         one.first = one.first or (line, first_difference(one.lines, line, pieces(ids), pieces(right)))
         found = "  ".join(f"{one.name} {one.differing - before[one.name]:,}" for one in others)
-        print(f"{path.parent.name}/{path.name}: {reference.lines - read:,} lines; differing: {found}", flush=True)
+        _tell(f"{path.parent.name}/{path.name}: {reference.lines - read:,} lines; differing: {found}")
     for one in (reference, *others):
-        share = one.differing / max(one.lines, 1)
-        print(f"{one.name:22}{one.differing:>10,} of {one.lines:,} lines differ ({share:.2%}); {one.tokens / max(one.seconds, 1e-9):>12,.0f} tokens/s")
+        share, speed = one.differing / max(one.lines, 1), one.tokens / max(one.seconds, 1e-9)
+        _tell(f"{one.name:22}{one.differing:>10,} of {one.lines:,} lines differ ({share:.2%}); {speed:>12,.0f} tokens/s")
         if one.first:
-            print(f"    first: {one.first[0][:60]}\n    {one.first[1].left} instead of {one.first[1].right}")
+            _tell(f"    first: {one.first[0][:60]}\n    {one.first[1].left} instead of {one.first[1].right}")
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -160,7 +169,7 @@ def main() -> None:
         else:
             stand_in(files, chinese, host / MODEL_FILE)
         extended = extend_pieces(host, chinese, Path(made) / "extended")
-        print(f"{extended.host_pieces:,} + {extended.added_pieces:,} = {extended.pieces:,} pieces", flush=True)
+        _tell(f"{extended.host_pieces:,} + {extended.added_pieces:,} = {extended.pieces:,} pieces")
         measure(Path(made) / "extended", files, asked.every)
 
 
