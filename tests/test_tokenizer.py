@@ -415,7 +415,7 @@ def test_differences_are_counted_and_the_first_is_shown() -> None:
     assert (shorter.shown[0].left, shorter.shown[0].right) == (("服",), ())
 
 
-def test_other_folders_are_autotokenizers(host: Path, tmp_path: Path) -> None:
+def test_other_folders_are_autotokenizers_or_refused(host: Path, extended: Path, tmp_path: Path) -> None:
     from tokenizers import Tokenizer, models
 
     (tmp_path / "json").mkdir()
@@ -428,6 +428,10 @@ def test_other_folders_are_autotokenizers(host: Path, tmp_path: Path) -> None:
         json.dumps({"tokenizer_class": "LlamaTokenizer", "added_tokens_decoder": {"900": {"content": "<|im_start|>", "special": True}}})
     )
     assert load_tokenizer(chat).is_fast
+    shutil.copy(extended / "tokenizer.model", chat)
+    (chat / "tokenizer_config.json").write_text(json.dumps({"chat_template": "x", "tokenizer_class": "LlamaTokenizer"}))
+    with pytest.raises(QizhenError, match="分数相同"):
+        load_tokenizer(chat)
 
 
 def test_what_cannot_be_loaded_is_said(tmp_path: Path) -> None:
