@@ -9,6 +9,7 @@
     │   ├── IndexMismatchError  the release was made by another encoder, passage setting or format
     │   └── IndexWriteError     it cannot be written: full, read-only, or another build holds it
     ├── ServeError              the server may not or cannot start as asked
+    ├── WeightsError            a model's or an adapter's weights that cannot be read, or do not fit together
     └── GeneratorError          a way of answering that is unknown or not set up
         └── ModelError          the language model failed while answering; the answer is quoted instead
             ├── ModelDownError      no answer, or an answer that is none
@@ -81,6 +82,10 @@ class IndexWriteError(IndexFolderError):
 
 class ServeError(QizhenError):
     """The server may not, or cannot, start as asked."""
+
+
+class WeightsError(QizhenError):
+    """Weights of a model or an adapter that cannot be read, or do not fit together."""
 
 
 class GeneratorError(QizhenError):
