@@ -12,6 +12,7 @@ import html
 import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,20 +169,27 @@ def _table(path: Path, data: bytes) -> tuple[list[ExamQuestion], tuple[Mapping[s
     return questions, tuple(documents)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file that are not empty, with their numbers; .gz is unpacked. Raises QuestionError."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, json.loads(line)
-    except (OSError, EOFError, ValueError) as error:
+            yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise QuestionError(f"问题文件 `{path}` 读不出来：{error}", "文件应为 UTF-8 编码的 JSON Lines，可用 gzip 压缩") from error
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+    for number, line in text_lines(path):
+        try:
+            yield number, json.loads(line)
+        except ValueError as error:
+            raise QuestionError(f"问题文件 `{path}` 第 `{number}` 行不是 JSON：{error}", "改正这一行后重试") from error
 
 
 def _first_row(path: Path) -> Mapping[str, Any]:
     try:
-        row: Any = next((row for _, row in _lines(path)), {})
+        row: Any = next((row for _, row in _rows(path)), {})
     except QizhenError:
         return {}  # told by the reader that follows, with its line
     return row if isinstance(row, dict) else {}
@@ -189,9 +197,9 @@ def _first_row(path: Path) -> Mapping[str, Any]:
 
 def _samples(path: Path, templates: Templates) -> Iterator[ExamQuestion]:
     """The bare questions of a file of samples. What was trained is read off the file: the entities and templates of its train rows."""
-    trained = [(row.get("entity", ""), row.get("template", "")) for _, row in _lines(path) if row.get("split") == "train"]
+    trained = [(row.get("entity", ""), row.get("template", "")) for _, row in _rows(path) if row.get("split") == "train"]
     entities, shapes = {fold(entity) for entity, _ in trained}, {shape for _, shape in trained}
-    for number, row in _lines(path):
+    for number, row in _rows(path):
         try:
             turns = [Turn(turn["role"], turn["content"]) for turn in row["messages"]]
             seen = row["template"] in shapes

@@ -8,7 +8,7 @@ from typing import Any
 
 from finetune.figures import Figures, Row, worst
 
-_NAMES = {"source": "原文", "retrieval": "仅检索", "closed": "闭卷", "chain": "全链"}
+_NAMES = {"chance": "偶然", "source": "原文", "retrieval": "仅检索", "closed": "闭卷", "chain": "全链"}
 # The original project's own figures, judged by hand; percent, standards 1/2/3.
 PUBLISHED_DRUGS: Mapping[str, tuple[float, float, float]] = {
     "ChatGLM": (39.36, 23.16, 14.74),
@@ -31,7 +31,7 @@ _CAVEATS = """## 读数须知
 - 94 题的 95% 区间约为 ±6～10 个百分点（如 90.43% 与 91.49% 只差一个药）；疾病表的 100 种疾病没有公开，这里用的是另外的疾病。
 - 三条标准：说出至少一项、至少一半、至少三分之二。它们奖励多说，所以要与「精确」一起看：答案按顿号、逗号、和、及、或切开，
   不属于应答项的份额只是编造的近似，正确的说明文字也算在内。「出自原文」是切开的各项在应答文档中找得到的份额。
-- 「原文」列是匹配器的上限；「仅检索」是第一个片段；「全链」低于它，说明生成丢了事实。
+- 「原文」列是匹配器的上限，「偶然」列（别题的原文）是它的下限；「仅检索」是第一个片段；「全链」低于它，说明生成丢了事实。
 - 闭卷是背诵，不是推理：题目问的就是训练文本里的事实。「未学对象」应当拒答。
 - 「矛盾」：被引文（全链）或应答章节（闭卷）反驳的句子；由 app/claims.py 判断，它宁可多判。
 """

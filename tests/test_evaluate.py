@@ -219,12 +219,27 @@ def test_samples_take_the_items_that_experts_expect_of_their_section(write_lines
     assert given.questions[2].terms == ()
 
 
+def test_only_what_is_scored_is_asked_where_that_is_wanted(write_lines: Callable[..., Path], sample_index: Path, tmp_path: Path) -> None:
+    unscored = {"id": "u", "question": "痛风挂什么科？", "documents": ["disease/g"], "span": "风湿免疫科"}
+    path = write_lines([*QUESTIONS, unscored], "some.jsonl")
+    for only, count in ((True, 3), (False, 4)):
+        result = evaluate(Evaluation((path,), index=sample_index, columns=("chain",), only_scored=only), tmp_path, nothing)
+        assert result["exams"]["some.jsonl"][""]["chain"]["questions"] == count
+
+
 def test_few_questions_are_the_same_for_a_seed(questions: Path) -> None:
     exam = read_exam(questions)
     assert few_of(exam, 0, 1) == exam
     assert len(few_of(exam, 2, 1).questions) == 2
     assert few_of(exam, 2, 1) == few_of(exam, 2, 1)
     assert len({few_of(exam, 1, seed).questions[0].id for seed in range(20)}) > 1
+
+
+def test_a_packed_file_that_is_damaged_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"messages": []}\n' * 1000)[:-20])
+    with pytest.raises(QuestionError, match="读不出来"):
+        read_exam(path)
 
 
 def test_a_sample_without_its_parts_is_told_with_its_line(write_lines: Callable[..., Path]) -> None:
@@ -249,7 +264,14 @@ def test_source_retrieval_and_chain_stand_side_by_side(sample_index: Path, quest
     assert whole["chain"]["contradicted"]["share"] == 0
     assert whole["chain"]["supported"]["share"] == 1
     assert whole["chain"]["held"]["share"] == 1
-    assert set(result["exams"]["questions.jsonl"]) == {"", "药品", "疾病", "拒答"}
+    assert set(result["exams"]["questions.jsonl"]) == {"", "药品", "疾病", "拒答", "适应症", "临床表现"}
+
+
+def test_chance_is_the_text_of_another_document(write_lines: Callable[..., Path], sample_index: Path, tmp_path: Path) -> None:
+    path = write_lines([*QUESTIONS, {**QUESTIONS[0], "id": "again"}], "some.jsonl")
+    evaluate(Evaluation((path,), index=sample_index, columns=("chance",)), tmp_path, nothing)
+    said = {row["id"]: row["answer"][:4] for row in read_answers(tmp_path)}
+    assert said == {"a": "关节红肿", "g": "1、中耳", "again": "关节红肿"}
 
 
 def test_every_answer_is_kept_with_the_places_of_its_hits(sample_index: Path, questions: Path, tmp_path: Path) -> None:
