@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app.adapter_manifest import template_of
 from app.generators import Generator
-from app.local_model import adapter_template
 from app.measuring import share
 from app.open_generator import open_generator
 from app.settings import SHIPPED_KNOWLEDGE, model_settings
@@ -145,8 +145,8 @@ def _prepare(evaluation: Evaluation) -> _Ready:
     exams = [tried(read_exam, path, evaluation.templates, name) for path, name in named if not is_choices(path)]
     terms = [tried(read_exam, path) for path in evaluation.terms]
     saved = tried(read_answers, evaluation.against) if evaluation.against else []
-    if evaluation.adapter:
-        tried(adapter_template, evaluation.adapter)
+    if evaluation.base and evaluation.adapter:
+        tried(template_of, evaluation.base, evaluation.adapter)
     faults += [
         f"{exam.path}: 没有一题写明该怎样回答（terms、span、refuse）"
         for exam in exams

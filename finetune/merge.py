@@ -19,9 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from app.local_model import MANIFEST
+from app.adapter_manifest import MANIFEST, AdapterManifest, write_manifest
 from app.weights import digest_of, file_digest, stored_tensors, weight_files, weights_digest
-from finetune.adapter import Adapter, AdapterManifest, told_together, write_manifest
+from finetune.adapter import Adapter, told_together
 from finetune.merge_plan import HEAD, MergePlan, PlannedTensor, Step
 from finetune.meta_layout import MetaLayout, layout_faults, meta_layout, params
 from finetune.tensor_files import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from finetune.tokenizer import MODEL_FILE, load_tokenizer
+from app.tokenizer import MODEL_FILE, load_tokenizer
 from indexer.errors import QizhenError
 
 Way = Literal["exact", "sentencepiece", "rust", "auto"]

@@ -5,7 +5,6 @@ block-diagonal mask from the positions, for `sdpa` and `eager`). The loss is the
 processes; only those tokens go through the output layer.
 """
 
-import json
 import os
 import shutil
 import time
@@ -16,7 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from app.adapter_manifest import AdapterManifest, write_manifest
 from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
+from app.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
+from app.weights import weights_digest
 from finetune.encoding import (
     LEFT_OUT,
     Sequences,
@@ -30,11 +32,9 @@ from finetune.encoding import (
     texts_of,
 )
 from finetune.recipe import Adapter, Recipe, as_settings
-from finetune.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
 from finetune.training_log import LOG_FILE, PLOT_FILE, logging_callback, plot_log, read_log, rewind_log
 from indexer.errors import QizhenError
 
-MANIFEST = "qizhen.json"
 CHECKPOINTS = "checkpoints"
 _WHOLE = "whole"  # marks a checkpoint that was written to its end
 _EXTRA = 'pip install -c constraints.txt -e ".[finetune]"'
@@ -249,12 +249,10 @@ def _trainer(recipe: Recipe, model: Any, tokenizer: Any, rows: Rows, held: Rows 
     from trl import SFTTrainer
 
     padding = end_mark_or_padding(tokenizer)
-    layouts = (rows, held)
+    layouts = (rows, held or rows)
 
     def collate(examples: Sequence[Mapping[str, int]]) -> dict[str, Any]:
-        layout = layouts[examples[0]["held"]]
-        assert layout is not None
-        return layout.batch([example["row"] for example in examples], padding)
+        return layouts[examples[0]["held"]].batch([example["row"] for example in examples], padding)
 
     class Trainer(SFTTrainer):  # type: ignore[misc]
         """SFTTrainer whose output layer works on learnt tokens alone, and whose checkpoints are whole or not there."""
@@ -465,11 +463,10 @@ def _write(out: Path, recipe: Recipe, model: Any, tokenizer: Any, figures: Mappi
     if (source / MODEL_FILE).is_file() and not (out / MODEL_FILE).is_file():
         shutil.copyfile(source / MODEL_FILE, out / MODEL_FILE)
     plot_log(out / LOG_FILE, out / PLOT_FILE)
-    manifest = manifest_of(recipe, tokenizer, figures, data)
-    (out / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    write_manifest(out, manifest_of(recipe, tokenizer, figures, data))
 
 
-def manifest_of(recipe: Recipe, tokenizer: Any, figures: Mapping[str, Any], data: Sequences) -> dict[str, Any]:
+def manifest_of(recipe: Recipe, tokenizer: Any, figures: Mapping[str, Any], data: Sequences) -> AdapterManifest:
     """What made the folder, and in which shape its model is asked."""
     import peft
     import torch
@@ -480,16 +477,16 @@ def manifest_of(recipe: Recipe, tokenizer: Any, figures: Mapping[str, Any], data
     digest = template_digest(str(tokenizer.chat_template)) if chat else TEMPLATES[recipe.template].digest
     files = [*recipe.data.samples, *recipe.data.texts]
     versions = {module.__name__: module.__version__ for module in (torch, transformers, peft, trl)}
-    return {
-        "template": recipe.template if recipe.stage == "instruct" else "",
-        "template_digest": digest if recipe.stage == "instruct" else "",
-        "base": {"name": Path(recipe.base).name, "digest": ""},
-        "tokenizer_digest": tokenizer_digest(recipe.tokenizer or recipe.base),
-        "recipe": as_settings(recipe),
-        "data": {"digest": files_digest(files), "samples": len(data.kept), "tokens": data.tokens},
-        "figures": dict(figures),
-        "made": {"versions": versions, "seed": recipe.seed},
-    }
+    return AdapterManifest(
+        template=recipe.template if recipe.stage == "instruct" else "",
+        template_digest=digest if recipe.stage == "instruct" else "",
+        base={"name": Path(recipe.base).name, "digest": weights_digest(Path(recipe.base))} if recipe.base else {},
+        tokenizer_digest=tokenizer_digest(recipe.tokenizer or recipe.base),
+        recipe=as_settings(recipe),
+        data={"digest": files_digest(files), "samples": len(data.kept), "tokens": data.tokens},
+        figures=figures,
+        made={"versions": versions, "seed": recipe.seed},
+    )
 
 
 def check_saved(out: Path, is_adapter: bool) -> None:

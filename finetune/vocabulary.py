@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from finetune.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
+from app.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
 from indexer.documents import Document
 from indexer.errors import QizhenError
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from tiny_models import as_old_peft, edit_json, llama, lora
 
+from app.adapter_manifest import AdapterManifest, read_manifest, write_manifest
 from app.weights import digest_of, stored_tensors, weights_digest
-from finetune.adapter import AdapterManifest, LoraSettings, check_adapter, modern_config, read_manifest, write_manifest
-from indexer.errors import WeightsError
+from finetune.adapter import LoraSettings, check_adapter, modern_config
+from indexer.errors import GeneratorError, WeightsError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -32,7 +33,7 @@ def test_a_manifest_comes_back_and_unknown_keys_do_no_harm(tmp_path: Path) -> No
 @pytest.mark.parametrize(("text", "fault"), [("{", "读不出来"), ('"template"', "读不出来"), ('{"base": "llama"}', "里的 base 是 `llama`")])
 def test_a_manifest_that_says_nothing_is_refused(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "qizhen.json").write_text(text, "utf-8")
-    with pytest.raises(WeightsError, match=fault):
+    with pytest.raises(GeneratorError, match=fault):
         read_manifest(tmp_path)
 
 

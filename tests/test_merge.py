@@ -15,8 +15,8 @@ import pytest
 from tiny_models import ALL, as_old_peft, by_peft, edit_json, llama, lora
 from typer.testing import CliRunner
 
+from app.adapter_manifest import AdapterManifest, read_manifest, write_manifest
 from app.weights import stored_tensors, weights_digest
-from finetune.adapter import AdapterManifest, read_manifest, write_manifest
 from finetune.console import app
 from finetune.merge import MERGE_MANIFEST, merge
 from finetune.merge_console import size_in_bytes

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.tokenizer import load_tokenizer, tokenizer_digest
 from finetune.console import app
 from finetune.resizing import check_model, resize_model
 from finetune.token_differences import compare, cutter
-from finetune.tokenizer import load_tokenizer, tokenizer_digest
 from finetune.vocabulary import (
     PieceRecipe,
     extend_pieces,

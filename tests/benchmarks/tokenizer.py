@@ -22,8 +22,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from app.tokenizer import MODEL_FILE, load_tokenizer
 from finetune.token_differences import Difference, first_difference
-from finetune.tokenizer import MODEL_FILE, load_tokenizer
 from finetune.vocabulary import extend_pieces, load_pieces
 
 HOST_PIECES = 32000
