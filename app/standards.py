@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rapidfuzz.distance import LCSseq
 
-from indexer.terms import bare, fold
+from indexer.terms import bare, fold, telling
 
 SHIPPED_ALIASES = Path(__file__).parent.parent / "kb_data" / "term_aliases.toml"
 _IN_ORDER = 0.75
@@ -46,7 +46,7 @@ def load_term_aliases(path: Path = SHIPPED_ALIASES) -> dict[str, tuple[str, ...]
 def score_answer(answer: str, expected: Sequence[Sequence[str]], aliases: Mapping[str, Sequence[str]]) -> Score:
     """Count the expected items, each given by its accepted forms, that an answer names."""
     folded = fold(answer)
-    positions = [i for i, c in enumerate(folded) if c.isalnum()]
+    positions = telling(folded)
     text = "".join(folded[i] for i in positions)
     named = 0
     for forms in expected:

@@ -12,6 +12,11 @@ def test_items_are_found_across_punctuation_width_and_script() -> None:
     assert named("適用於高血壓", "高血压") == 1
 
 
+@pytest.mark.parametrize("item", ["1.5~2g", "-2.5", "6.5%", "140/90"])
+def test_an_item_of_numbers_is_found_with_its_signs(item: str) -> None:
+    assert named(f"一日{item}，分3~4次服用。", item) == 1
+
+
 def test_a_coordinated_item_is_found_in_order_within_its_window() -> None:
     assert named("本品适用于胃十二指肠溃疡和胆、肾、肠等绞痛。", "胃溃疡", "十二指肠溃疡", "胆绞痛", "肾绞痛", "胆囊炎") == 4
 
