@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.conversation import Conversation, names_unheld, offered
+from app.conversation import Conversation, Item, listed_in, names_unheld, offered
 from app.patient import NOBODY
 from app.prescribing import HOW_TAKEN, asks_how_taken
 from app.question import LONGEST_QUESTION, MAY_TAKE, Question, Turn, check_text, content_runs, headings_of, kinds_of, resolve, says
@@ -21,6 +21,8 @@ from indexer.terms import fold, terms
 _PRONOUN = re.compile(
     r"它|[这那该此](?:个|种|款|类)?(?:药|病)|(?:这|那|该|此)(?:个|种|款)(?!月|星期|情况|时候|剂量|年|人)|[这那]两|上述|上面|前面|刚才|前者|后者|给这|[吃用]这(?!些|样)|他俩?|她俩?"
 )
+# A complaint that came or grew while a drug was taken: 失眠更重了怎么办.
+_SUFFERING = re.compile(r"更|加重|出现|[老总还]是|一直|[吃用服打]了")
 _THIS = re.compile(r"这个?病|(?:会不会|是不是|算不算|就?是)(?:得了?)?(?:这|那|该)(?:个|种)?(?:病)?")
 _THING = re.compile(r"它|[这该此](?:个|种|款)?药")
 # A bare number is the clearance told before only where nothing else is said to have moved.
@@ -42,12 +44,17 @@ _HOW_MUCH = re.compile(
 # 从…换过来, 吃…影响不.
 _JOINING = re.compile(
     r"还(?:有|补|在|吃|用)|加了|配|一起|一块|同时|隔|停|能换|可以换|[和跟与同]|[从由].{1,10}[换转改]|switch"
-    r"|影响(?:药效|效果|吸收)?(?:不|吗|么|没)?[?。]?$|冲突|相克|相冲|打架"
+    r"|影响(?:药效|效果|吸收)?(?:不|吗|么|没)?[?。]?$|冲突|相克|相冲|打架|[吃用服喝打含][了过着完]"
 )
 # Whoever is spoken of from here on is another patient, though no word tells who.
 _ANOTHER = re.compile(
     r"(?:换(?:了)?一?[个位]?(?:新的?)?|(?:下|另外?|其他|别的?)(?:的)?一?[个位]?|还?有一?[个位](?:[^,。;]{0,10}的)?)(?:病人|患者|病号)"
     r"|(?:换(?:了)?一?[个位]|[下另]外?一个)(?:孩子|小孩|老人|人)(?!工|[能可吃喝用服的])|[下另]外?一位"
+)
+# Thanks and the like ask nothing, whatever is in mind.
+_COURTESY = re.compile(
+    r"(?:好的?|谢谢|多谢|感谢|谢了|辛苦|麻烦|明白|知道|了解|清楚|懂|收到|嗯+|哦+|行|ok|thanks?|thank you|再见|拜拜|[您你]|[了啊哈啦]"
+    r"|医生|大夫|[,。!~ ])+"
 )
 _MISSED = re.compile(r"(?:[昨今前]|早上|晚上|中午|一[顿次]).{0,4}没(?:吃|用|打|喝|服)|忘了?(?:吃|用|打|喝|服)|漏了")
 _COMPARED = re.compile(r"[一哪]类|区别|不同|哪个|什么药|一样")
@@ -57,7 +64,7 @@ _SAME = re.compile(r"一样|也是|也会|也要|也能|也得")
 _DISEASE = re.compile("病")
 _CHOICES = re.compile(r"您要[找问]的是[:：]?")
 _ORDINAL = re.compile(
-    r"(?:第|(?=头))([一二三四五头1-5])一?(?:个|种)|[前上](?:一|面|边)(?:那|这)?(?:一)?[个种]|前者|后(?:一|面|边)(?:那|这)?(?:一)?[个种]|后者|最后一?[个种]"
+    r"(?:第|(?=头))([一二三四五头1-5])一?(?:个|种)|[前上](?:一|面|边)(?:那|这)?(?:一)?[个种]|前者|后(?:一|面|边)(?:那|这)?(?:一)?[个种]|后者|最后(?:那|的)?一?[个种]"
 )
 _BOTH = re.compile(r"(?:这|那|它)?(?:两|俩)(?:个|种|样)?(?:药|都|一起|一块|同时|能)|这[两俩][个种]?|它[们俩]|二者|两者")
 # "能一起吃吗" after two drugs is about both; "能和其他药一起吃吗" is not.
@@ -72,6 +79,7 @@ _CHOSEN = re.compile(
     r"(?:[第头]([一二三四五1-5]?)一?[个种]|([前后])[面边]?(?:者|那?一?[个种])|(最后)一?[个种])(?:吧|的|啊|那[个种]|药)*[,。!]?"
 )
 _NONE = re.compile(r"都不是|不是这|都不对|不对")
+_PAIR = 2
 _NUMBERED = {c: n for n, c in enumerate("一二三四五")} | {c: n for n, c in enumerate("12345")} | {"头": 0}
 _QUOTED = re.compile(r"[“\"]([^”\"]+)[”\"]")
 # Share of a run's terms that the subjects' texts must hold for a question to stay with them.
@@ -88,6 +96,7 @@ _FITTING_LAY, _FITTING_SIGNS = 0.15, 0.4
 _FEWEST_OF_CLASS, _CLASS_LENGTH = 3, 2
 # Characters of a word that may name something; a lone one does not.
 _SHORTEST_WORD = 2
+_TREATMENT, _COMPLAINTS = "治疗方法", ("不良反应", "注意事项")
 _INDICATIONS, _CONTRAINDICATIONS = "适应症", "禁忌"
 # A sentence that fits so well answers a question which asks for no section; and so much better than another drug's, this drug's alone.
 _ANSWERING, _APART = 0.6, 0.25
@@ -113,11 +122,15 @@ def _follow(release: Release, text: str, conversation: Conversation) -> Question
     adding = _ADDING.search(question.query.folded) is not None and _CORRECTING.search(question.query.folded) is None
     earlier = NOBODY if _ANOTHER.search(question.query.folded) else conversation.patient
     patient = earlier.joined(question.own, adding)
+    if _COURTESY.fullmatch(question.query.folded):
+        return replace(question, patient=patient)
     if (moved := _MOVED.search(question.query.folded)) and patient.clearance is not None and question.own == NOBODY:
         patient = replace(patient, clearance=float(moved[1]))
     question = replace(question, patient=patient)
     if question.other is not None:
         return question
+    if (item := _item_meant(release, question, conversation)) and not item.drugs:
+        return replace(question, unknown=item.name)
     if pointed := _pointed_at(release, question, conversation):
         question = _about(release, question, pointed, conversation)
     elif question.subjects:
@@ -187,22 +200,36 @@ def _described(release: Release, question: Question, listed: Sequence[Subject]) 
 
 
 def _pointed_at(release: Release, question: Question, conversation: Conversation) -> tuple[Subject, ...]:
-    """What "第一个", "后者", "两个一起" mean: what the last answer listed, or what was named before."""
+    """What "第一个", "后者", "两个一起" mean: what an answer listed, or what was named before."""
     folded = question.query.folded
     drugs = [subject for subject in conversation.named if subject.kind == "drug"]
     if question.subjects:
         return ()
+    if item := _item_meant(release, question, conversation):
+        return item.drugs
     if ordinal := _ORDINAL.search(folded):
-        listed = [subject for subject in offered(release, conversation.said) if subject.kind == "drug"]
-        listed = listed if len(listed) > 1 else list(conversation.listed) or listed
-        if ordinal[1]:
-            number = _NUMBERED[ordinal[1]]
-            return (listed[number],) if number < len(listed) else ()
-        return (drugs[-2 if ordinal[0][0] in "前上" else -1],) if len(drugs) > 1 else ()
+        return (drugs[-2 if ordinal[0][0] in "前上" else -1],) if not ordinal[1] and len(drugs) > 1 else ()
     alone = _TOGETHER.search(folded) and not _COMPANY.search(folded) and not says(question.query)
     if (_BOTH.search(folded) or alone) and len(drugs) > 1:
         return tuple(drugs[-2:])
     return ()
+
+
+def _item_meant(release: Release, question: Question, conversation: Conversation) -> Item | None:
+    """The item of the list shown last that an ordinal counts out; "后一个" counts where the list has two."""
+    ordinal = _ORDINAL.search(question.query.folded)
+    items = conversation.listed or listed_in(release, conversation.said)
+    if ordinal is None or question.subjects or not items:
+        return None
+    if ordinal[1]:
+        number = _NUMBERED[ordinal[1]]
+    elif ordinal[0].startswith("最后"):
+        number = len(items) - 1
+    elif len(items) == _PAIR and not any(subject.kind == "drug" for subject in conversation.named):
+        number = 0 if ordinal[0][0] in "前上" else 1
+    else:
+        return None
+    return items[number] if number < len(items) else None
 
 
 def _about(release: Release, question: Question, subjects: tuple[Subject, ...], conversation: Conversation) -> Question:
@@ -298,6 +325,8 @@ def _stays_with(release: Release, question: Question, conversation: Conversation
     if kinds == {"disease"} and drugs and _is_about_patient(release, question):
         patient = replace(question.patient, diseases=unique_subjects((*question.patient.diseases, *question.subjects)))
         return replace(_about(release, question, drugs, conversation), patient=patient)
+    if kinds == {"disease"} and _SUFFERING.search(folded) and (blamed := _blamed(release, question, conversation)):
+        return _about(release, question, blamed, conversation)
     named = {subject.documents for subject in question.subjects}
     told = {subject.documents for subject in question.own.diseases}
     if kinds == {"disease"} and named <= told and not drugs and not question.sections and _THIS.search(folded):
@@ -329,7 +358,10 @@ def _without_subjects(release: Release, question: Question, conversation: Conver
     back = (_BACK.search(folded) and conversation.subjects) or _speaks_of_disease(release, question, conversation)
     if conversation.lost is not None and not back:
         return _still_lost(question, conversation.lost) if _is_open(question) else question
-    subjects = () if _LEAVING.search(folded) else _spoken_about(release, question, conversation)
+    if _LEAVING.search(folded):
+        subjects: tuple[Subject, ...] = ()
+    else:
+        subjects = _blamed(release, question, conversation) or _spoken_about(release, question, conversation)
     if INTERACTION not in question.sections and (part := _class_named(release, question, subjects or conversation.subjects)):
         return replace(
             resolve(release, part), text=question.text, patient=question.patient, sections=question.sections or (DOSE,), unknown=part
@@ -339,6 +371,21 @@ def _without_subjects(release: Release, question: Question, conversation: Conver
     if INTERACTION in question.sections and len(conversation.drugs()) > 1:
         subjects = conversation.drugs()
     return _about(release, question, _nearest(release, question, subjects), conversation)
+
+
+def _blamed(release: Release, question: Question, conversation: Conversation) -> tuple[Subject, ...]:
+    """The drugs in mind whose adverse reactions or cautions hold the complaint that a question asks what to do about: 干咳怎么办."""
+    if set(question.sections) != {_TREATMENT}:
+        return ()
+    runs = [*says(question.query), *(name for subject in question.subjects for name in spellings(release, subject))]
+    signs = question.query.said_beside_names
+
+    def told_of(subject: Subject) -> bool:
+        units = in_sections(release, documents_of(release, subject), _COMPLAINTS)
+        texts = [fold(unit.text) for unit in units]
+        return any(sign.stands_in(text) for sign in signs for text in texts) or any(run in text for run in runs for text in texts)
+
+    return tuple(subject for subject in conversation.drugs() if told_of(subject))
 
 
 def _speaks_of_disease(release: Release, question: Question, conversation: Conversation) -> bool:
