@@ -9,7 +9,7 @@ from app.disagreement import disagreement
 from app.finding import Clarification, Evidence, Finding, Refusal
 from app.lookalike import other_meanings
 from app.patient import is_for_patient
-from app.prescribing import described, groups_of, patient_told, prescribed
+from app.prescribing import asks_how_taken, described, groups_of, how_taken, patient_told, prescribed
 from app.question import MAY_TAKE, NAMELESS, Question, kinds_of, says
 from app.safety import declined
 from app.selection import (
@@ -45,6 +45,7 @@ _FEWEST_BESIDE = 4
 # than this are left over, and at most so many. 8: of 479 answerable questions 1.9 % are refused, at 3 2.3 %; of 221 that cannot be
 # answered all are, and of held names before other talk 88 %, at both.
 _FEW, _LEFT_OVER, _MOST_SUGGESTED = 2, 8, 2
+_ITEMS = re.compile(r"[、,;()和或及与等]")
 _NOT_HUMAN = re.compile(r"(?<!热)(狗|猫|犬|宠物).{0,6}(能|可以|吃|喂|用量|剂量|用药)|(给|喂)(狗|猫|犬|宠物)|兽用")
 
 
@@ -167,6 +168,9 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     found = _answering(release, question, subject, documents, focus, touched)
     if (not found or _absent(release, question, subject, documents)) and _may_be_reworded(release, question, subject):
         found = [*found, *(unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit))]
+    if subject.kind == "drug" and (DOSE in question.sections or groups_of(release, question)) and asks_how_taken(question):
+        fitting = [unit for unit in covering(release, documents, question.query) if _may_say(release, question, unit)]
+        found = [*how_taken(release, documents), *fitting, *found]
     if not found:
         found = _of_groups(release, question, subject, documents)
     if len(found) < _FEW and not question.sections and not focus:
@@ -252,7 +256,13 @@ def _may_say(release: Release, question: Question, unit: Unit) -> bool:
         return True
     named = {position for mention in question.query.held for position in mention.documents}
     spoken = {position for mention in release.names.mentions(folded) if mention.kind == "drug" for position in mention.documents}
-    return not spoken or bool(spoken & named) or any(run in folded for run in says(question.query))
+    headed = [name for name in _ITEMS.split(folded.partition(":")[0]) if len(name) > 1]
+    return not spoken or bool(spoken & named) or any(run in folded for run in says(question.query)) or _names_one(question, headed)
+
+
+def _names_one(question: Question, headed: Sequence[str]) -> bool:
+    """Whether a question itself names what a sentence is headed by, though nothing of it is held: 葡萄糖酸钙."""
+    return any(name in question.query.beside_names for name in headed)
 
 
 def _may_be_reworded(release: Release, question: Question, subject: Subject) -> bool:

@@ -23,7 +23,7 @@ _SHORTEST_KIND = 2
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 # Whether a drug may be taken, in the words of those who ask it.
 MAY_TAKE = re.compile(
-    r"(?:能|可以?|可否|敢)[^,。;?!]{0,4}(?:吃|用|服|打|喝)|(?:吃|用|服|打|喝)[^,。;?!]{0,6}(?:吗|么|行|可以|中不中|碍事|要紧)"
+    r"(?:能|可以?|可否|敢)[^,。;?!]{0,4}[吃用服打喝含滴抹涂贴喷吸]|[吃用服打喝含滴抹涂贴喷吸][^,。;?!]{0,6}(?:吗|么|行|可以|中不中|碍事|要紧)"
     r"|行吗|行不|行么|可以吗|碍事|要紧|能换|换成这|能不能"
 )
 # What stands before a name or a patient group that is meant not to count: 不是孩子, 没怀孕, 如果不喂奶了.
