@@ -14,6 +14,7 @@ import typer
 from finetune.dataset import MIX, BuildSettings, Progress, build_data
 from finetune.facts import Shares
 from finetune.making import Limits
+from finetune.question_files import Columns
 from indexer.errors import QizhenError
 
 app = typer.Typer(help="指令数据：由知识库生成、核对、统计。", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -25,6 +26,15 @@ _MIX_TEXT = ",".join(f"{kind}={share:g}" for kind, share in MIX.items())
 def build_command(
     kb: Annotated[list[Path], typer.Option("--kb", help="文档文件或文件夹，可多次给出。", metavar="PATH")],
     out: Annotated[Path, typer.Option(help="写到哪个文件夹。", metavar="DIR")],
+    questions_file: Annotated[
+        list[Path] | None, typer.Option("--questions-file", help="问答文件（.jsonl .csv），可多次给出。", metavar="FILE")
+    ] = None,
+    columns: Annotated[str, typer.Option(help="问答文件里问题和回答各叫什么。", metavar="question=列名,answer=列名")] = "",
+    skip_faulty: Annotated[bool, typer.Option("--skip-faulty", help="略过问答文件里有错的行。")] = False,
+    against: Annotated[
+        list[Path] | None, typer.Option("--against", help="评测题目或评测知识库；泄题的样本另放一个文件。", metavar="FILE")
+    ] = None,
+    entities_apart: Annotated[bool, typer.Option("--entities-apart", help="评测涉及的药品和疾病的样本也另放，不只是标记。")] = False,
     texts: Annotated[bool, typer.Option("--texts", help="另写 texts.jsonl：纯文本，供继续预训练。")] = False,
     mix: Annotated[str, typer.Option(help="各类样本的份额。", metavar="KIND=SHARE,…")] = _MIX_TEXT,
     per_section: Annotated[str, typer.Option(help="每个章节平均多少条样本。", metavar="N 或 drug=N,disease=N")] = "12",
@@ -47,6 +57,11 @@ def build_command(
         limits=Limits(longest_answer, longest_evidence),
         seed=seed,
         workers=workers or os.cpu_count() or 1,
+        question_files=tuple(questions_file or ()),
+        columns=_columns(columns),
+        skip_faulty=skip_faulty,
+        against=tuple(against or ()),
+        entities_apart=entities_apart,
     )
     with _progress_bar() as progress:
         report = build_data(settings, progress)
@@ -70,6 +85,13 @@ def _numbers(option: str, text: str, known: Sequence[str]) -> dict[str, float]:
     if unknown or min(values.values()) < 0 or not sum(values.values()):
         raise QizhenError(f"{option} 读不懂 `{text}`", f"可用的名称：{'、'.join(known)}；数值不小于 0，且不全为 0")
     return values
+
+
+def _columns(text: str) -> Columns:
+    named = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+    if set(named) - {"question", "answer"} or (text and not named):
+        raise QizhenError(f"--columns 读不懂 `{text}`", "例如 --columns question=提问,answer=回复")
+    return Columns(**named)
 
 
 @contextmanager
