@@ -8,8 +8,6 @@ OUT/report.md        the same for people (finetune/report.py)
 """
 
 import hashlib
-import importlib
-import importlib.util
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -24,6 +22,7 @@ from app.measuring import share
 from app.open_generator import open_generator
 from app.settings import SHIPPED_KNOWLEDGE, model_settings
 from app.standards import MATCHER_VERSION, SHIPPED_ALIASES, load_term_aliases
+from app.weights import weights_digest
 from finetune.asking_model import AskModel, Progress, open_model
 from finetune.choices import ChoiceExam, Chosen, choose, is_choices, read_choices
 from finetune.columns import (
@@ -323,9 +322,7 @@ def _model_row(evaluation: Evaluation, model: AskModel, exams: Sequence[Exam]) -
 
 
 def _weights(folder: Path | None) -> str:
-    if folder is None or importlib.util.find_spec("finetune.adapter") is None:
-        return ""
-    return str(importlib.import_module("finetune.adapter").weights_digest(folder))
+    return weights_digest(folder) if folder else ""
 
 
 def _write_lines(path: Path, rows: Sequence[Any]) -> None:

@@ -84,11 +84,18 @@ def _progress() -> Iterator[Any]:
 
 
 def _table(result: dict[str, Any]) -> Table:
-    table = Table("文件", "列", "题", "标准一", "标准二", "标准三", "项召回", "精确", "应拒而拒", "误拒", "矛盾", box=None)
+    table = Table("文件", "列", "题", "标准一", "标准二", "标准三", "项召回", "精确", "应拒而拒", "应拒而答", "误拒", "矛盾", box=None)
     for exam, groups in result["exams"].items():
         for column, got in groups[""].items():
             shares = [got[f"standard_{n}"] for n in (1, 2, 3)]
-            shares += [got["item_recall"], got["precision"], got["refused"]["refuse"], got["refused"]["answer"], got["contradicted"]]
+            shares += [
+                got["item_recall"],
+                got["precision"],
+                got["refused"]["refuse"],
+                got["made_up"],
+                got["refused"]["answer"],
+                got["contradicted"],
+            ]
             table.add_row(exam, column, str(got["questions"]), *map(_percent, shares))
     return table
 

@@ -81,7 +81,8 @@ def figures(rows: Sequence[Row]) -> Figures:
         "f1": _harmonic(recall["share"], precision["share"]),
         "held": share(sum(row["held"] for row in sourced), sum(row["entries"] for row in sourced)),
         "text_recall": {"share": round(mean(texts), 4) if texts else None, "n": len(texts)},
-        "refused": {must: _refused(rows, must) for must in ("refuse", "answer")},
+        "refused": {must: _with_status(rows, must, "refused") for must in ("refuse", "answer")},
+        "made_up": _with_status(rows, "refuse", "answered"),
         "characters": {
             "mean": round(mean([row["characters"] for row in rows]), 1),
             "p50": percentile([r["characters"] for r in rows], 0.5),
@@ -146,9 +147,9 @@ def _groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return {**(groups if len(groups) > 1 else {}), **(sections if len(sections) > 1 else {})}
 
 
-def _refused(rows: Sequence[Row], must: str) -> dict[str, Any]:
+def _with_status(rows: Sequence[Row], must: str, status: str) -> dict[str, Any]:
     inside = [row for row in rows if row["must"] == must]
-    return share(sum(row["status"] == "refused" for row in inside), len(inside))
+    return share(sum(row["status"] == status for row in inside), len(inside))
 
 
 def _harmonic(recall: float | None, precision: float | None) -> float | None:
