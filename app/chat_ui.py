@@ -7,16 +7,19 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import chainlit as cl
+from chainlit.input_widget import Select
 
 from app import layout
 from app.answering import Answer, Found, Said, ask_by_sentence
 from app.generators import QuotingGenerator
 from app.history import SQLiteHistory
+from app.open_generator import on_offer
 from app.question import Turn
 from app.server import generator, shelf
-from app.settings import server_settings
+from app.settings import model_settings, server_settings
 from indexer.errors import QizhenError
 
+_GENERATOR = "generator"
 _log = logging.getLogger("qizhen.chat")
 LOCAL_USER = "local"
 # Of its own, so that questions waiting for a slow model keep nobody from opening a source.
@@ -41,9 +44,30 @@ async def starters(_user: cl.User | None = None, _language: str | None = None) -
     return [cl.Starter(label=label, message=message) for label, message in layout.STARTERS]
 
 
+@cl.on_chat_start
+async def start() -> None:
+    """Offer the choice of what answers, where there is one."""
+    await _offer_generators()
+
+
 @cl.on_chat_resume
 async def resume(_thread: Mapping[str, object]) -> None:
-    """Resuming needs no more than Chainlit's own restoring; without this callback it is switched off."""
+    """Chainlit restores the thread, but not what there was to choose from. Without this callback resuming is switched off."""
+    await _offer_generators()
+
+
+async def _offer_generators() -> None:
+    labels = on_offer(model_settings())
+    if len(labels) > 1:
+        items = {label: name for name, label in labels.items()}
+        await cl.ChatSettings([Select(id=_GENERATOR, label=layout.ANSWERED_BY, items=items, initial_value=_chosen())]).send()
+
+
+def _chosen() -> str:
+    """The generator this conversation is answered by. The browser says which, so only one that is on offer counts."""
+    labels = on_offer(model_settings())
+    chosen = (cl.user_session.get("chat_settings") or {}).get(_GENERATOR)
+    return chosen if chosen in labels else next(iter(labels))
 
 
 @cl.on_message
@@ -67,7 +91,8 @@ async def answer_message(message: cl.Message) -> None:
 async def _follow(shown: cl.Message, question: str, turns: list[Turn]) -> Answer:
     """Show what a language model says as it is checked; return the whole answer. Quoting is done before anything could be shown."""
     loop = asyncio.get_running_loop()
-    steps = _ask(question, turns)
+    chosen = _chosen()
+    steps = _ask(question, turns, chosen)
     said: list[Said] = []
     found = Found(0, 0, ())
     # Whoever stops waiting lets go of the steps, which stops the model.
@@ -76,13 +101,13 @@ async def _follow(shown: cl.Message, question: str, turns: list[Turn]) -> Answer
             found = step
         else:
             said.append(step)
-        if found.units and generator().name != QuotingGenerator.name:
+        if found.units and chosen != QuotingGenerator.name:
             await shown.stream_token(layout.unfinished_message(found, said), is_sequence=True)
     return step
 
 
-def _ask(question: str, turns: list[Turn]) -> Iterator[Found | Said | Answer]:
-    yield from ask_by_sentence(shelf().current(), question, turns, generator())
+def _ask(question: str, turns: list[Turn], chosen: str) -> Iterator[Found | Said | Answer]:
+    yield from ask_by_sentence(shelf().current(), question, turns, generator(chosen))  # loads a model when it is first chosen
 
 
 async def _instead(shown: cl.Message, text: str) -> None:

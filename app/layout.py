@@ -22,6 +22,7 @@ STARTERS = (
     ("疾病表现", "2型糖尿病的临床表现有哪些？"),
 )
 WORKING = "检索 {milliseconds} 毫秒 · 找到 {units} 段 · 正在组织语言"
+ANSWERED_BY = "回答方式"
 STOPPED = "已按您的要求停止，没有给出回答；问题可以再发一次。"
 FAILED = "没有答成：程序出错，您的问题没有丢失，可以再发一次。记录编号 {number}。"
 SOURCE_GONE = "这条引用所在的版本已不在本机，无法打开原文。"

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.prompt import Prompt, messages
+from app.prompt import MOST_EVIDENCE_CHARACTERS, Prompt, messages
 from app.settings import ModelSettings
-from app.speaking import Speaker
 from app.templates import CHAT_TEMPLATE, TEMPLATES
+from app.tokenizer import load_tokenizer
 from indexer.errors import GeneratorError, ModelDownError, ModelSlowError
 
 MANIFEST = "qizhen.json"
@@ -34,16 +34,21 @@ def adapter_template(adapter: Path) -> str:
     return name
 
 
-def local_speaker(settings: ModelSettings) -> Speaker:
+def is_model(folder: str) -> bool:
+    """Whether a model lies there."""
+    return bool(folder) and (Path(folder) / "config.json").is_file()
+
+
+def local_speaker(settings: ModelSettings) -> "LocalSpeaker":
     """Load the model and its adapter. Raises GeneratorError where that cannot be done."""
     folder, adapter = Path(settings.local_model), Path(settings.local_adapter) if settings.local_adapter else None
     if not settings.local_model:
         raise GeneratorError("回答方式 `local` 还没有设置 `QIZHEN_LOCAL_MODEL`", "写模型文件夹的路径（Hugging Face 格式）")
-    if not (folder / "config.json").is_file():
+    if not is_model(settings.local_model):
         raise GeneratorError(f"QIZHEN_LOCAL_MODEL 是 `{folder}`，那里没有模型（config.json）", "写 Hugging Face 格式的模型文件夹的路径")
     template = adapter_template(adapter) if adapter else CHAT_TEMPLATE
     try:
-        return _Speaker(*_load(folder, adapter), template, settings.seconds)
+        return LocalSpeaker(*_load(folder, adapter), template, settings.seconds)
     except ImportError as error:
         raise GeneratorError(
             f"回答方式 `local` 缺少组件 `{error.name}`", '安装附加组件 llm：pip install -c constraints.txt -e ".[llm]"'
@@ -54,9 +59,8 @@ def local_speaker(settings: ModelSettings) -> Speaker:
 
 def _load(folder: Path, adapter: Path | None) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto")
     if adapter is not None:
         from peft import PeftModel
@@ -64,10 +68,10 @@ def _load(folder: Path, adapter: Path | None) -> tuple[Any, Any]:
         model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
     if torch.cuda.is_available():
         model = model.to("cuda")
-    return model.eval(), tokenizer
+    return model.eval(), load_tokenizer(folder)
 
 
-class _Speaker:
+class LocalSpeaker:
     """Speaks greedily; one answer at a time, the next waits its turn for at most `seconds`."""
 
     def __init__(self, model: Any, tokenizer: Any, template: str, seconds: float) -> None:
@@ -79,7 +83,14 @@ class _Speaker:
         self._seconds = seconds
         self._turn = threading.Lock()
 
+    @property
+    def most_evidence(self) -> int:
+        """The characters of evidence that fit the model, with the question and an answer as long: three for four tokens of its context."""
+        context: int = self._model.config.max_position_embeddings
+        return min(MOST_EVIDENCE_CHARACTERS, 3 * context // 4)
+
     def __call__(self, prompt: Prompt, most: int) -> Iterator[str]:
+        """Speak; see app.speaking.Speaker. Raises ModelError."""
         from transformers import TextIteratorStreamer
 
         if not self._turn.acquire(timeout=self._seconds):
@@ -112,11 +123,12 @@ class _Speaker:
 
         try:
             inputs = self._inputs(prompt).to(self._model.device)
+            room = self._model.config.max_position_embeddings - inputs["input_ids"].shape[1]
             with torch.inference_mode():
                 self._model.generate(
                     **inputs,
                     do_sample=False,
-                    max_new_tokens=2 * most,
+                    max_new_tokens=max(1, min(2 * most, room)),
                     streamer=streamer,
                     stopping_criteria=StoppingCriteriaList([Unwanted()]),
                     pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,

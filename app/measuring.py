@@ -81,9 +81,9 @@ def _answers(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     shown = sum(any(span in quote or quote in span for quote in quotes) for span, quotes in spans)
     return {
         "questions": len(scores),
-        "spans": _share(shown, len(spans)),
-        **{f"standard_{n + 1}": _share(count, len(scores)) for n, count in enumerate(met)},
-        "item_recall": _share(named, expected),
+        "spans": share(shown, len(spans)),
+        **{f"standard_{n + 1}": share(count, len(scores)) for n, count in enumerate(met)},
+        "item_recall": share(named, expected),
     }
 
 
@@ -92,9 +92,9 @@ def _refusals(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     may = [outcome.answer.status for outcome in outcomes if not outcome.asked.refuse and not outcome.asked.clarify]
     back = [outcome.answer.status for outcome in outcomes if outcome.asked.clarify]
     return {
-        "ambiguous": {"questions": len(back), "clarify": _share(back.count("clarify"), len(back)), "answered": back.count("answered")},
-        "unanswerable": {"questions": len(must), "refused": _share(must.count("refused"), len(must)), "clarify": must.count("clarify")},
-        "answerable": {"questions": len(may), "refused": _share(may.count("refused"), len(may)), "clarify": may.count("clarify")},
+        "ambiguous": {"questions": len(back), "clarify": share(back.count("clarify"), len(back)), "answered": back.count("answered")},
+        "unanswerable": {"questions": len(must), "refused": share(must.count("refused"), len(must)), "clarify": must.count("clarify")},
+        "answerable": {"questions": len(may), "refused": share(may.count("refused"), len(may)), "clarify": may.count("clarify")},
     }
 
 
@@ -118,11 +118,11 @@ def _citations(release: Release, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     quality = sum((quality_of(outcome.answer) for outcome in outcomes), CitationQuality())
     return {
         "shown": shown,
-        "valid": _share(resolved, shown),
+        "valid": share(resolved, shown),
         "outside": outside,
-        "recall": _share(quality.supported, quality.sentences),
-        "precision": _share(quality.precise, quality.citations),
-        "contradicted": _share(quality.contradicted, quality.sentences),
+        "recall": share(quality.supported, quality.sentences),
+        "precision": share(quality.precise, quality.citations),
+        "contradicted": share(quality.contradicted, quality.sentences),
     }
 
 
@@ -130,6 +130,7 @@ def _times(values: Sequence[float]) -> dict[str, float]:
     return {f"p{share}": round(percentile(values, share / 100), 2) for share in (50, 95, 99)}
 
 
-def _share(successes: int, trials: int) -> dict[str, Any]:
+def share(successes: int, trials: int) -> dict[str, Any]:
+    """A proportion with its 95 % Wilson interval; a share of None for no trials."""
     low, high = wilson(successes, trials)
     return {"share": round(successes / trials, 4) if trials else None, "low": round(low, 4), "high": round(high, 4), "n": trials}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.citations import Unit
 from app.safety import REFUSAL
 
-# Enough for the sections of most questions, and within 4,096 tokens of a model that knows Chinese. What does not fit is quoted.
+# Enough for the sections of most questions, and within 4,096 tokens of a model that knows Chinese.
 MOST_EVIDENCE_CHARACTERS = 2500
 _LONGEST_QUESTION = 500
 NO_ANSWER = REFUSAL.rstrip("：")

@@ -17,8 +17,8 @@ class AskedQuestion:
     """A line of a questions file.
 
     `documents` maps the ids that answer it to their grade (1 or more); `terms` holds the accepted forms of every expected item;
-    `refuse` says that it must not be answered, `clarify` that it should be asked back; `span` is the exact text that answers;
-    `category` groups it in tables.
+    `refuse` says that it must not be answered, `clarify` that it should be asked back; `section` names the section that answers, `span`
+    is the exact text that does; `category` groups it in tables.
     """
 
     id: str
@@ -28,6 +28,7 @@ class AskedQuestion:
     terms: tuple[tuple[str, ...], ...]
     refuse: bool
     clarify: bool
+    section: str
     span: str
     category: str
 
@@ -95,6 +96,7 @@ def _asked(row: Mapping[str, Any], turns: list[dict[str, str]], documents: list[
         terms=tuple(tuple(forms) for forms in row.get("terms") or []),
         refuse=bool(row.get("refuse")),
         clarify=bool(row.get("clarify")),
+        section=str(row.get("section") or ""),
         span=str(row.get("span", "")),
         category=str(row.get("category", "")),
     )

@@ -51,10 +51,10 @@ def shelf() -> ReleaseShelf:
 
 
 @cache
-def generator() -> Generator:
-    """What answers the questions of this process. Raises GeneratorError where it is not set up."""
+def generator(name: str = "") -> Generator:
+    """What answers the questions of this process: the configured one, or another by name. Raises GeneratorError where it is not set up."""
     settings = model_settings()
-    return open_generator(settings.generator, settings)
+    return open_generator(name or settings.generator, settings)
 
 
 def check_address(host: str, port: int) -> None:

@@ -25,16 +25,19 @@ _LOOK_EVERY = 20  # characters
 
 
 class ModelGenerator:
-    """Any language model that can be asked with a prompt. `seconds` is the time for a whole answer."""
+    """Any language model that can be asked with a prompt. `seconds` is the time for a whole answer, `most_evidence` the characters of
+    evidence it is told; what does not fit is quoted.
+    """
 
-    def __init__(self, name: str, speak: Speaker, seconds: float) -> None:
+    def __init__(self, name: str, speak: Speaker, seconds: float, most_evidence: int = MOST_EVIDENCE_CHARACTERS) -> None:
         self.name = name
         self._speak = speak
         self._seconds = seconds
+        self._most_evidence = most_evidence
 
     def draft(self, question: str, evidence: Sequence[Unit]) -> Iterator[Draft]:
         """The model's sentences. Numbers that stand for no evidence are left out: a sentence may end up with none."""
-        told = _fitting([evidence[numbers[0]] for numbers in statements(evidence)])
+        told = _fitting([evidence[numbers[0]] for numbers in statements(evidence)], self._most_evidence)
         firsts = [numbers[0] for numbers in statements(evidence)]
         for draft in read_drafts(self.listen(question, told)):
             yield Draft(draft.text, tuple(firsts[number] for number in draft.units if 0 <= number < len(told)))
@@ -45,12 +48,12 @@ class ModelGenerator:
         return unrepeated(within(lambda: self._speak(write_prompt(question, evidence), most), self._seconds), most)
 
 
-def _fitting(evidence: Sequence[Unit]) -> list[Unit]:
+def _fitting(evidence: Sequence[Unit], most: int) -> list[Unit]:
     """As much of the evidence, from its beginning, as a prompt should hold."""
     length, chosen = 0, []
     for unit in evidence:
         length += len(unit.document.title) + len(unit.section.title) + len(unit.text)
-        if length > MOST_EVIDENCE_CHARACTERS:
+        if length > most:
             break
         chosen.append(unit)
     return chosen

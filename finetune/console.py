@@ -6,22 +6,25 @@ from typing import Annotated
 
 import typer
 
+from finetune.data_console import app as data_app
 from finetune.embedder import EmbedderRecipe, train_from_files
+from finetune.evaluate_console import evaluate_command
 from finetune.merge_console import merge_command
+from finetune.tokenizer_console import app as tokenizer_app
+from finetune.train_console import train_command
 from indexer.errors import QizhenError
 
 app = typer.Typer(
-    help="启真的训练。现有：编码器训练；指令数据、训练、合并与评测尚未实现。",
+    help="启真的训练：指令数据、分词器、训练、合并、评测、编码器。",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
+app.add_typer(data_app, name="data")
+app.add_typer(tokenizer_app, name="tokenizer")
+app.command("train")(train_command)
 app.command("merge")(merge_command)
-
-
-@app.callback()
-def _group() -> None:
-    pass
+app.command("evaluate")(evaluate_command)
 
 
 @app.command("embedder")

@@ -89,6 +89,10 @@ class NameIndex:
         """The kind of a document of this release."""
         return self._by_position[position].kind
 
+    def bearers(self) -> dict[str, tuple[int, ...]]:
+        """Every folded name, stems without dosage form included, with all documents that bear it."""
+        return {surface: tuple(sorted({position for _, position in held})) for surface, held in self._holders.items()}
+
     @cached_property
     def _sounds(self) -> dict[tuple[str, ...], list[str]]:
         heard: dict[tuple[str, ...], list[str]] = defaultdict(list)

@@ -49,3 +49,29 @@ def test_the_three_standards_are_exact_fractions(found: int, expected: int, stan
     items = ["甲病", "乙病", "丙病", "丁病", "戊病"]
     score = score_answer("，".join(items[:found]), [[item] for item in items[:expected]], {})
     assert score.standards == standards
+
+
+def test_a_hit_says_where_it_stands() -> None:
+    answer = "本品用于：高血压急症、心绞痛。"
+    score = score_answer(answer, [["高血压"], ["心绞痛"], ["高血压急症"]], {})
+    places = {hit.item: answer[hit.start : hit.end] for hit in score.hits}
+    assert places == {0: "高血压", 1: "心绞痛", 2: "高血压急症"}
+    assert [hit.exclusive for hit in score.hits] == [False, True, True]
+    assert (score.named, score.exclusive) == (3, 2)
+
+
+def test_a_shorter_item_takes_a_place_of_its_own_where_there_is_one() -> None:
+    score = score_answer("高血压急症；高血压", [["高血压"], ["高血压急症"]], {})
+    assert score.exclusive == 2
+    assert score.hits[0].start == 6
+
+
+def test_a_joined_item_is_named_but_shares_its_place() -> None:
+    score = score_answer("用于胃十二指肠溃疡", [["胃溃疡"], ["十二指肠溃疡"]], {})
+    assert (score.named, score.exclusive) == (2, 1)
+    assert {hit.item: (hit.start, hit.end) for hit in score.hits} == {0: (2, 9), 1: (3, 9)}
+
+
+def test_a_hit_of_an_alias_names_the_form_that_was_found() -> None:
+    (hit,) = score_answer("适用于成人戒烟。", [["烟草成瘾"]], load_term_aliases()).hits
+    assert hit.form == "戒烟"

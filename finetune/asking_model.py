@@ -1,0 +1,153 @@
+"""A tuned model asked many questions at once, closed book: greedy, in the prompt template it was taught, batched by length.
+
+Needs the extra `finetune`. Prompts of one batch are padded on the left under an attention mask, so that an answer does not depend on
+what else is asked beside it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.local_model import adapter_template
+from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
+from app.tokenizer import load_tokenizer
+from indexer.errors import GeneratorError
+
+Turns = Sequence[tuple[str, str]]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model said, in how many tokens; `whole`: it came to its end by itself."""
+
+    text: str
+    tokens: int
+    whole: bool
+
+
+class AskModel:
+    """A loaded model and the shape it is asked in."""
+
+    def __init__(self, model: Any, tokenizer: Any, template: str, batch: int = 16) -> None:
+        if template == CHAT_TEMPLATE and not tokenizer.chat_template:
+            raise GeneratorError("模型没有自己的对话模板", "用 --adapter 给出说明了提示模板的适配器")
+        self._model = model
+        self._tokenizer = tokenizer
+        self._batch = batch
+        self.template = template
+        self.device, self.dtype = str(model.device), str(model.dtype).removeprefix("torch.")
+        self.template_digest = template_digest(tokenizer.chat_template) if template == CHAT_TEMPLATE else TEMPLATES[template].digest
+
+    def answer(self, prompts: Sequence[str], most_tokens: int) -> list[str]:
+        """What the model says to each bare question."""
+        return [reply.text for reply in self.reply([[("user", prompt)] for prompt in prompts], most_tokens)]
+
+    def reply(self, conversations: Sequence[Turns], most_tokens: int, progress: Progress | None = None) -> list[Reply]:
+        """What the model says behind the last turn of each conversation, at most `most_tokens` tokens of it."""
+        prompts = [self.prompt_ids(turns) for turns in conversations]
+        replies: dict[int, Reply] = {}
+        order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+        for start in range(0, len(order), self._batch):
+            chosen = order[start : start + self._batch]
+            replies.update(zip(chosen, self._generate([prompts[number] for number in chosen], most_tokens), strict=True))
+            if progress:
+                progress("模型作答", len(replies), len(order))
+        return [replies[number] for number in range(len(prompts))]
+
+    def is_steady(self, conversations: Sequence[Turns], most_tokens: int = 32) -> bool:
+        """Whether these are answered the same together and one by one: rounding may tip a tie."""
+        return self.reply(conversations, most_tokens) == [self.reply([turns], most_tokens)[0] for turns in conversations]
+
+    def likelihoods(self, turns: Turns, continuations: Sequence[str]) -> list[float]:
+        """The log-likelihood of each continuation, its end included, as the whole answer."""
+        import torch
+
+        prompt = self.prompt_ids(turns)
+        ends = [[*self._encode(text), self._ends[0]] for text in continuations]
+        scores: list[float] = []
+        for start in range(0, len(ends), self._batch):
+            chosen = ends[start : start + self._batch]
+            ids, mask = self._padded([prompt + end for end in chosen])
+            with torch.inference_mode():
+                logits = self._model(input_ids=ids, attention_mask=mask, position_ids=(mask.cumsum(1) - 1).clamp(min=0)).logits
+            for row, end in enumerate(chosen):
+                logs = torch.log_softmax(logits[row, -len(end) - 1 : -1].float(), dim=-1)
+                scores.append(float(logs[torch.arange(len(end)), torch.tensor(end, device=logs.device)].sum()))
+        return scores
+
+    def prompt_ids(self, turns: Turns) -> list[int]:
+        """The tokens of a prompt, as in training: the beginning mark where the tokenizer has one, then the text."""
+        if self.template == CHAT_TEMPLATE:
+            messages = [{"role": role, "content": content} for role, content in turns]
+            told = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+            return list(told)
+        begin = self._tokenizer.bos_token_id
+        return ([] if begin is None else [begin]) + self._encode(TEMPLATES[self.template].render(turns))
+
+    @property
+    def _ends(self) -> list[int]:
+        """Tokens that end an answer; the tokenizer's own first."""
+        configured = self._model.generation_config.eos_token_id
+        listed = configured if isinstance(configured, list) else [configured]
+        return list(dict.fromkeys(token for token in (self._tokenizer.eos_token_id, *listed) if token is not None))
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+        """Ids and mask, (rows, longest), filled up on the left. Which token fills does not matter under the mask."""
+        import torch
+
+        longest = max(map(len, rows))
+        ids = torch.tensor([[0] * (longest - len(row)) + list(row) for row in rows], device=self._model.device)
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=self._model.device)
+        return ids, mask
+
+    def _generate(self, prompts: Sequence[Sequence[int]], most_tokens: int) -> list[Reply]:
+        import torch
+        from transformers import GenerationConfig
+
+        ids, mask = self._padded(prompts)
+        ends = self._ends
+        most = max(1, min(most_tokens, self._model.config.max_position_embeddings - ids.shape[1]))
+        # Nothing of the model's own generation_config.json: greedy means that no penalty and no sampling alters a figure.
+        greedy: Any = GenerationConfig(do_sample=False, max_new_tokens=most, pad_token_id=ends[0], eos_token_id=ends)  # type: ignore[no-untyped-call]
+        with torch.inference_mode():
+            said = self._model.generate(input_ids=ids, attention_mask=mask, generation_config=greedy)
+        return [self._read(row, ends) for row in said[:, ids.shape[1] :].tolist()]
+
+    def _read(self, tokens: list[int], ends: Sequence[int]) -> Reply:
+        end = next((at for at, token in enumerate(tokens) if token in ends), None)
+        kept = tokens if end is None else tokens[:end]
+        return Reply(self._tokenizer.decode(kept, skip_special_tokens=True).strip(), len(kept), end is not None)
+
+
+def open_model(base: Path, adapter: Path | None = None, batch: int = 16) -> AskModel:
+    """Load a model and its adapter, in float32 on a processor. Raises GeneratorError where that cannot be done."""
+    if not (base / "config.json").is_file():
+        raise GeneratorError(f"`{base}` 里没有模型（config.json）", "用 --base 给出 Hugging Face 格式的模型文件夹")
+    template = adapter_template(adapter) if adapter else CHAT_TEMPLATE
+    try:
+        return AskModel(*_load(base, adapter), template, batch)
+    except ImportError as error:
+        raise GeneratorError(
+            f"闭卷作答缺少组件 `{error.name}`", '安装附加组件 finetune：pip install -c constraints.txt -e ".[finetune]"'
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise GeneratorError(f"模型 `{base}` 装不起来：{error}", "检查模型和适配器文件夹是否完整、是否配套") from error
+
+
+def _load(base: Path, adapter: Path | None) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    on_gpu = torch.cuda.is_available()
+    tokenizer = load_tokenizer(base)
+    model: Any = AutoModelForCausalLM.from_pretrained(base, local_files_only=True, dtype="auto" if on_gpu else torch.float32)
+    if adapter is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
+    return (model.to("cuda") if on_gpu else model).eval(), tokenizer
