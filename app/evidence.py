@@ -41,6 +41,9 @@ _GRADE = re.compile("轻度|中度|重度|严重")
 _GIVEN = re.compile(r"[一每]次|[一每][日天]|首[剂次]|单[剂次]|/kg|剂量|最大|成人|儿童")
 # Characters of a slip that counts beside a held disease: 伐昔络韦治带状疱疹; shorter ones are common words.
 _FEWEST_BESIDE = 4
+# What a sentence of a disease must come to where its talk is of illness, and how many are shown.
+NEAREST, _MOST_NEAREST = 0.06, 3
+_NOT_DIRECTLY = "没有找到直接回答的内容，以下是资料里最接近的。"
 # Sections are shown by the form of a question alone where fewer sentences than this were found by its words, where no more characters
 # than this are left over, and at most so many. 8: of 479 answerable questions 1.9 % are refused, at 3 2.3 %; of 221 that cannot be
 # answered all are, and of held names before other talk 88 %, at both.
@@ -160,7 +163,8 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     missing = _unmentioned(question, documents, focus, release.guide.words.disease_ends)
     if missing:
         return Refusal(f"“{subject.name}”的资料里没有提到“{missing}”。", tuple(positions))
-    if DOSE in question.sections and subject.form and not any(subject.form in fold(f"{d.title} {d.text}") for d in documents):
+    form = _loosely(subject.form)
+    if DOSE in question.sections and form and not any(form in _loosely(fold(f"{d.title} {d.text}")) for d in documents):
         return Refusal(f"“{subject.name}”的资料里没有“{subject.form}”这种剂型。", tuple(positions))
     elsewhere = {document.id for document in documents_of(release, subject)} - {document.id for document in documents}
     touched = [unit for unit in touching(release, question, subject) if unit.document.id not in elsewhere]
@@ -171,13 +175,21 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
         found = _of_groups(release, question, subject, documents)
     if len(found) < _FEW and not question.sections and not focus:
         found = [*found, *_suggested(release, question, subject, documents)]
-    if not found:
+    nearest = [] if found else _nearest(release, question, subject, documents)
+    if not found and not nearest:
         return Refusal(_what_is_missing(release, question, subject, documents), tuple(positions))
+    if nearest:
+        return Evidence(tuple(nearest), (_NOT_DIRECTLY, *patient_told(release, question)))
     if question.sections and DOSE not in question.sections and question.query.says_more:
         nearer = closer(release, documents, question.query, found)
         found = unique([*(unit for unit in nearer if _may_say(release, question, unit)), *found])
     notices = (*disagreement(documents, found), *_absent(release, question, subject, documents), *patient_told(release, question))
     return Evidence(tuple(unique(warned_first(question, found, touched))), notices)
+
+
+def _loosely(text: str) -> str:
+    """A text in which 口服液 and 口服溶液, 混悬剂 and 混悬液 are one dosage form."""
+    return text.replace("溶液", "液").replace("混悬剂", "混悬液")
 
 
 def _answering(
@@ -217,6 +229,16 @@ def _of_groups(release: Release, question: Question, subject: Subject, documents
         return []
     spoken = for_populations(release, documents, question.groups, ())
     return [unit for unit in spoken if is_for_patient(unit.text, question.patient)]
+
+
+def _nearest(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[Unit]:
+    """The sentences of a disease nearest to a question that talks of illness in words that fit none well: 脂肪肝能不能逆转."""
+    asked = question.query.beside_names
+    talks = any(re.search(pattern, asked) for pattern in release.guide.words.care)
+    if subject.kind != "disease" or question.sections or question.of_kind("drug") or not talks:
+        return []
+    near = covering(release, documents, question.query, NEAREST)
+    return [unit for unit in near if _may_say(release, question, unit)][:_MOST_NEAREST]
 
 
 def _suggested(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[Unit]:

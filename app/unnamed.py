@@ -8,7 +8,7 @@ from app.finding import Clarification, Evidence, Finding, Refusal
 from app.question import Question, content_terms, kinds_of
 from app.safety import is_emergency
 from app.selection import DOSE, MOST_SENTENCES, covering, mentioning, unique
-from app.signs import describes, diseases_showing
+from app.signs import SIMILAR, describes, diseases_showing, may_describe
 from indexer.lay_terms import Stranger
 from indexer.release import Release
 from indexer.search import Hit, coverage, find_passages
@@ -44,13 +44,19 @@ def unknown_subject(release: Release, question: Question) -> Finding:
     purpose = PURPOSE.fullmatch(question.unknown)
     name = purpose[1] if purpose else question.unknown
     kinds = kinds_of(release, question.sections)
-    near = release.names.near(name, kinds) or release.names.containing(name, kinds)
+    near = release.names.near(name, kinds) or release.names.containing(name, kinds) or release.names.containing(name, {"drug", "disease"})
     if not near:
         written, near = release.names.heard(name, kinds)
         name = written or name
-    if near:
+    if near and not (asks_outside(release, question) and not _any_holds(release, question, near)):
         return Clarification(f"没有收录“{name}”。您要找的是：", tuple(near), name)
-    return Refusal(f"没有收录“{name}”。", tuple(release.names.related(name, kinds)), name)
+    return Refusal(f"没有收录“{name}”。", tuple(near or release.names.related(name, kinds)), name)
+
+
+def _any_holds(release: Release, question: Question, positions: Sequence[int]) -> bool:
+    """Whether one of these documents has a section that is asked for; to ask which is meant would lead nowhere otherwise."""
+    documents = [release.store.document(position) for position in positions]
+    return any(release.guide.find(document, name) for document in documents for name in question.sections)
 
 
 def _in_subjects(release: Release, question: Question) -> list[Unit]:
@@ -134,6 +140,8 @@ def free_question(release: Release, question: Question) -> Finding:
         return meant
     hits = [hit for hit in find_passages(release, question.query, _LOOKED_THROUGH) if _may_answer(release, question, hit)]
     shown = _covering_passages(question, hits, set(wanted))
+    if not shown and may_describe(question) and (diseases := diseases_showing(release, question, SIMILAR)):
+        return diseases
     if not shown:
         close = [release.store.position(hit.document.id) for hit in hits[:3] if hit.coverage >= COVERED / 2]
         return Refusal("没有找到足以回答的内容。", tuple(position for position in dict.fromkeys(close) if position is not None))

@@ -21,7 +21,7 @@ _CLASS = 4
 _LONGEST_HEARD = 8
 # What may follow or precede a name without being part of a longer one.
 _JOINTS = "和与跟及或同、,;"
-_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂补停换输挂成滴涂喷含打"
+_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂补停换输挂成滴涂喷含打完老总犯拍照查"
 # Before a dosage form it counts pieces and belongs to no name: 速尿片一片.
 _COUNTED = frozenset("一二两三四每半几")
 
@@ -327,7 +327,7 @@ class NameIndex:
             return ""
         for reach in range(5):
             middle = after[:reach]
-            broken = any(c in _JOINTS + "的" or not c.isalnum() for c in middle) or any(word in middle for word in self._light)
+            broken = any(c in _JOINTS + "的拍照查" or not c.isalnum() for c in middle) or any(word in middle for word in self._light)
             if broken or middle in _COUNTED:
                 return ""
             form = next((form for form in self._forms if after[reach:].startswith(form)), "")
