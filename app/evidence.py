@@ -232,10 +232,12 @@ def _of_groups(release: Release, question: Question, subject: Subject, documents
 
 
 def _nearest(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[Unit]:
-    """The sentences of a disease nearest to a question that talks of illness in words that fit none well: 脂肪肝能不能逆转."""
+    """The sentences of a disease nearest to a question that asks for a section it lacks, or talks of illness in words that fit none
+    well: 脂肪肝能不能逆转.
+    """
     asked = question.query.beside_names
-    talks = any(re.search(pattern, asked) for pattern in release.guide.words.care)
-    if subject.kind != "disease" or question.sections or question.of_kind("drug") or not talks:
+    talks = bool(question.sections) or any(re.search(pattern, asked) for pattern in release.guide.words.care)
+    if subject.kind != "disease" or question.of_kind("drug") or asks_outside(release, question) or not talks:
         return []
     near = covering(release, documents, question.query, NEAREST)
     return [unit for unit in near if _may_say(release, question, unit)][:_MOST_NEAREST]

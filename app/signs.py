@@ -51,7 +51,7 @@ def describes(question: Question) -> bool:
     story = length >= LONG and not _YES_OR_NO.search(question.query.folded)
     asks = length >= SHORT and len(told) >= FEWEST and question.sections == ("概述",)
     if signs >= FEWEST and not question.query.mentions:
-        told_of = {_DOSE} if story and not _OF_DRUGS.search(question.query.folded) else set()
+        told_of = {_DOSE} if length >= SHORT and not _OF_DRUGS.search(question.query.folded) else set()
         return set(question.sections) <= _ASKED_OF_SIGNS | told_of
     return signs >= (1 if story or asks else FEWEST) and set(question.sections) <= _ASKED
 
