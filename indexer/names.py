@@ -346,7 +346,7 @@ class NameIndex:
             ends = [following[0][: following[0].find(e) + len(e)] for e in self._words.disease_ends if e in following[0]]
             short = [piece for piece in ends if not any(word in piece for word in self._words.question)]
             tail = min(short, key=len, default="")
-            if tail[:1] in "的是会有能吃用要需做怎什哪不可还又再也都并":
+            if tail[:1] in "的是会有能吃用要需做怎什哪不没无未可还又再也都并":
                 tail = ""
         return head + surface + tail if head or tail else ""
 
