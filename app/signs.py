@@ -34,9 +34,6 @@ _ASKED_OF_SIGNS = _ASKED | {"就诊科室", "治疗方法", "其他治疗", "治
 _DOSE = "用法用量"
 # Words that a question about a drug holds; where none stands, 一次就几滴 is told of a patient.
 _OF_DRUGS = re.compile("药|吃|服|片|粒|针|剂")
-# A story with a sign or a setting that the lay terms know, and nothing that covers it: the cosine of the nearest disease. 0.25: of 66
-# questions that are not medical or about what is not held none is answered by it, of 74 descriptions 5 more are.
-SIMILAR = 0.25
 
 
 def describes(question: Question) -> bool:
@@ -56,12 +53,6 @@ def describes(question: Question) -> bool:
     return signs >= (1 if story or asks else FEWEST) and set(question.sections) <= _ASKED
 
 
-def may_describe(question: Question) -> bool:
-    """Whether a longer story tells anything that the lay terms know of a patient, which is too little by itself."""
-    long = sum(map(len, question.query.residue)) >= LONG
-    return long and bool(_told(question)) and set(question.sections) <= _ASKED
-
-
 def other_disease(release: Release, question: Question) -> Evidence | None:
     """Where a question names a disease beside many signs (感冒后脖子前面疼, 低烧): the diseases that show them, unless it is among them."""
     beside = [group for group in _told(question) if any(s.of == "sign" and s in question.query.said_beside_names for s in group)]
@@ -77,13 +68,11 @@ def _told(question: Question) -> list[list[Said]]:
     return overlapping([said for said in question.query.said if said.of != "term"])
 
 
-def diseases_showing(release: Release, question: Question, similar: float = -1.0) -> Evidence | None:
-    """The sentences of the diseases that show the most of what is told; None where none shows enough, or none is so `similar`."""
+def diseases_showing(release: Release, question: Question) -> Evidence | None:
+    """The sentences of the diseases that show the most of what is told; None where none shows enough."""
     told = _told(question)
     headings = {title for name in _SECTIONS for title in release.guide.titles(name)}
     near = diseases_nearest(release, question.query, [said for group in told for said in group], headings, _CANDIDATES)
-    if max((candidate.similarity for candidate in near), default=-1.0) < similar:
-        return None
     shown = [_shown(release, told, candidate.document) for candidate in near]
     scores = [share + c.similarity + _KEYWORD_SHARE * c.keyword for share, c in zip(shown, near, strict=True)]
     ranked = sorted(range(len(near)), key=lambda n: (-scores[n], n))

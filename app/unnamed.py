@@ -8,7 +8,7 @@ from app.finding import Clarification, Evidence, Finding, Refusal
 from app.question import Question, content_terms, kinds_of
 from app.safety import is_emergency
 from app.selection import DOSE, MOST_SENTENCES, covering, mentioning, unique
-from app.signs import SIMILAR, describes, diseases_showing, may_describe
+from app.signs import describes, diseases_showing
 from indexer.lay_terms import Stranger
 from indexer.release import Release
 from indexer.search import Hit, coverage, find_passages
@@ -152,8 +152,6 @@ def free_question(release: Release, question: Question) -> Finding:
         return meant
     hits = [hit for hit in find_passages(release, question.query, _LOOKED_THROUGH) if _may_answer(release, question, hit)]
     shown = _covering_passages(question, hits, set(wanted))
-    if not shown and may_describe(question) and (diseases := diseases_showing(release, question, SIMILAR)):
-        return diseases
     if not shown:
         close = [release.store.position(hit.document.id) for hit in hits[:3] if hit.coverage >= COVERED / 2]
         return Refusal("没有找到足以回答的内容。", tuple(position for position in dict.fromkeys(close) if position is not None))

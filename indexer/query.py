@@ -110,7 +110,9 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
 
 def _of_another_drug(masked: str, guide: SectionGuide) -> list[Cue]:
     """What a question that names a disease only asks of a drug, which may be one that is not held; where its form asks something of
-    the disease, only a dose, and none of food or of a class of drugs: 心梗发作先干什么 asks for no indications, 心衰一天喝多少水 for no drug's dose.
+    the disease, only a dose, and none of food or of a class of drugs.
+
+    心梗发作先干什么 asks for no indications, 心衰一天喝多少水 for no drug's dose.
     """
     cues = guide.cues(masked, {"drug"})
     if not guide.hints(masked, "disease"):
