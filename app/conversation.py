@@ -18,13 +18,25 @@ _HEADED = re.compile(r"^([^（）：\n]+)（([^（）]+)）：|^\*\*([^*\n]+) ·
 _BRACKETED = re.compile(r"\([^()]*\)")
 
 
+# An item of a list, and what it is about: - 阿莫西林:用于……, 1. 羟考酮.
+_ITEM = re.compile(r"^(?:[-*•][ \t]+|\d{1,2}[.、)][ \t]*)([^:：\n]{2,40})(?=[:：]|$)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of a list that an answer showed: what it is about, and the held drugs of that name, if any."""
+
+    name: str
+    drugs: tuple[Subject, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """What has been established so far.
 
     `subjects` is what it is about now, `named` everything it was about, the latest last; `sections` and `groups` are what was asked
-    of them; `lost` is a question about something that is not held; `asked` and `said` are the last words of either side; `listed` are
-    the drugs that an answer listed last.
+    of them; `lost` is a question about something that is not held; `asked` and `said` are the last words of either side; `listed` is
+    the list of drugs that an answer showed last.
     """
 
     subjects: tuple[Subject, ...] = ()
@@ -35,7 +47,7 @@ class Conversation:
     lost: Question | None = None
     asked: str = ""
     said: str = ""
-    listed: tuple[Subject, ...] = ()
+    listed: tuple[Item, ...] = ()
 
     def drugs(self) -> tuple[Subject, ...]:
         """The drugs it is about now."""
@@ -70,9 +82,8 @@ class Conversation:
         about_them = self.lost is not None and any(named & set(subject.documents) for subject in offered(release, answer))
         astray = REFUSAL in answer and "没有收录" not in answer
         lost = None if about_them or astray or headed else self.lost
-        drugs = tuple(subject for subject in offered(release, answer) if subject.kind == "drug")
-        listed = drugs if len(drugs) > 1 and all(subject.kind == "disease" for subject in headed) else self.listed
-        told = replace(self, said=answer, listed=listed, lost=lost, sections=self.sections or _headings(release, answer))
+        listed = listed_in(release, answer) if all(subject.kind == "disease" for subject in headed) else ()
+        told = replace(self, said=answer, listed=listed or self.listed, lost=lost, sections=self.sections or _headings(release, answer))
         if len(headed) != 1 or set(headed[0].documents) & named:
             return told
         return replace(told, subjects=headed, named=unique_subjects((*self.named, *headed)), sections=_headings(release, answer))
@@ -96,6 +107,23 @@ def offered(release: Release, said: str) -> tuple[Subject, ...]:
     folded = _BRACKETED.sub("", fold(said))
     found = [mention for mention in release.names.mentions(folded) if not mention.is_other]
     return unique_subjects([Subject(m.surface, m.kind, m.documents, m.form) for m in found])
+
+
+def listed_in(release: Release, answer: str) -> tuple[Item, ...]:
+    """The items of the list of drugs in an answer, by its lines; where it has none, the drugs it names.
+
+    An item counts though its drug is not held, and a drug that an item only speaks of does not: 第三个 is what stands third.
+    """
+    lines = [found[1] for found in _ITEM.finditer(answer)]
+    items = tuple(Item(_BRACKETED.sub("", fold(line)).strip(), _drugs(release, line)) for line in lines)
+    if items and sum(bool(item.drugs) for item in items) >= len(items) / 2:  # no signs or causes that speak of a drug here and there
+        return items
+    named = _drugs(release, answer)
+    return tuple(Item(drug.name, (drug,)) for drug in named) if len(named) > 1 else ()
+
+
+def _drugs(release: Release, said: str) -> tuple[Subject, ...]:
+    return tuple(subject for subject in offered(release, said) if subject.kind == "drug")
 
 
 def names_unheld(question: Question) -> str:

@@ -27,6 +27,7 @@ class ExactTokenizer(SentencePieceBackend):
     """Ids equal `sentencepiece.SentencePieceProcessor`'s for every text, and decoding is its decoding.
 
     - Text is text: `</s>`, `<s>` or `[PAD]` written in it is cut like any other characters, never read as a special token.
+      So TRL is given ids: from texts it makes its own end of an answer by writing the name of EOS into them.
     - With special tokens added, the id of BOS comes first (`adds_bos`) and that of EOS last (`adds_eos`); a pair gets no BOS between.
     - Padding uses the model's own pad piece, else `[PAD]` where the vocabulary has it, else the unknown piece (id 0 in LLaMA). No token
       is added for it, so masks come from lengths, never from ids.

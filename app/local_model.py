@@ -1,37 +1,19 @@
 """A causal language model in a folder, with or without a PEFT adapter, run in this process. Needs the extra `llm`.
 
-An adapter's folder holds `qizhen.json` beside PEFT's own files: {"template": NAME} says in which shape the adapter was taught to be
-asked (app/templates.py).
+An adapter's folder holds `qizhen.json` beside PEFT's own files (app/adapter_manifest.py): how it is to be asked, and what it fits.
 """
 
-import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from app.adapter_manifest import misfits, template_of
 from app.prompt import MOST_EVIDENCE_CHARACTERS, Prompt, messages
 from app.settings import ModelSettings
 from app.templates import CHAT_TEMPLATE, TEMPLATES
 from app.tokenizer import load_tokenizer
 from indexer.errors import GeneratorError, ModelDownError, ModelSlowError
-
-MANIFEST = "qizhen.json"
-
-
-def adapter_template(adapter: Path) -> str:
-    """The name of the prompt template in an adapter's manifest. Raises GeneratorError."""
-    path = adapter / MANIFEST
-    known = "、".join((CHAT_TEMPLATE, *TEMPLATES))
-    hint = f'在适配器文件夹放 {MANIFEST}，内容如 {{"template": "alpaca"}}；可用的提示模板：{known}'
-    try:
-        manifest = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise GeneratorError(f"适配器的清单 `{path}` 读不出来：{error}", hint) from error
-    name = manifest.get("template") if isinstance(manifest, dict) else None
-    if not isinstance(name, str) or name not in (CHAT_TEMPLATE, *TEMPLATES):
-        raise GeneratorError(f"适配器的清单 `{path}` 里的提示模板是 `{name}`，没有这个模板", hint)
-    return name
 
 
 def is_model(folder: str) -> bool:
@@ -41,42 +23,53 @@ def is_model(folder: str) -> bool:
 
 def local_speaker(settings: ModelSettings) -> "LocalSpeaker":
     """Load the model and its adapter. Raises GeneratorError where that cannot be done."""
-    folder, adapter = Path(settings.local_model), Path(settings.local_adapter) if settings.local_adapter else None
     if not settings.local_model:
         raise GeneratorError("回答方式 `local` 还没有设置 `QIZHEN_LOCAL_MODEL`", "写模型文件夹的路径（Hugging Face 格式）")
-    if not is_model(settings.local_model):
-        raise GeneratorError(f"QIZHEN_LOCAL_MODEL 是 `{folder}`，那里没有模型（config.json）", "写 Hugging Face 格式的模型文件夹的路径")
-    template = adapter_template(adapter) if adapter else CHAT_TEMPLATE
+    return LocalSpeaker(*load_model(settings.local_model, settings.local_adapter), settings.seconds)
+
+
+def load_model(model_folder: str, adapter_folder: str, in_float32: bool = False) -> tuple[Any, Any, str]:
+    """A model with its adapter on it, its tokenizer, and the name of the template in which it is asked.
+
+    `adapter_folder` may be empty. Weights stay as they lie in the file, unless `in_float32`. Raises GeneratorError for what is missing,
+    and for an adapter that was trained on another base, another tokenizer or another shape of prompt.
+    """
+    folder, adapter = Path(model_folder), Path(adapter_folder) if adapter_folder else None
+    if not is_model(model_folder):
+        raise GeneratorError(f"`{folder}` 里没有模型（config.json）", "写 Hugging Face 格式的模型文件夹的路径")
+    template = template_of(folder, adapter)
     try:
-        return LocalSpeaker(*_load(folder, adapter), template, settings.seconds)
+        tokenizer = load_tokenizer(folder)
+        if template == CHAT_TEMPLATE and not tokenizer.chat_template:
+            raise GeneratorError(f"模型 `{folder}` 没有自己的对话模板", "写一个适配器，它的清单说明用哪个提示模板")
+        faults = misfits(folder, adapter, str(tokenizer.chat_template or "")) if adapter else []
+        if faults:
+            raise GeneratorError(f"适配器 `{adapter}` 与模型 `{folder}` 不配套：{'；'.join(faults)}", "用训练它时的那个基座")
+        return _weights(folder, adapter, in_float32), tokenizer, template
     except ImportError as error:
-        raise GeneratorError(
-            f"回答方式 `local` 缺少组件 `{error.name}`", '安装附加组件 llm：pip install -c constraints.txt -e ".[llm]"'
-        ) from error
+        raise GeneratorError(f"本机模型缺少组件 `{error.name}`", '安装附加组件 llm：pip install -c constraints.txt -e ".[llm]"') from error
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise GeneratorError(f"模型 `{folder}` 装不起来：{error}", "检查模型和适配器文件夹是否完整、是否配套") from error
 
 
-def _load(folder: Path, adapter: Path | None) -> tuple[Any, Any]:
+def _weights(folder: Path, adapter: Path | None, in_float32: bool) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto")
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32 if in_float32 else "auto")
     if adapter is not None:
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
     if torch.cuda.is_available():
         model = model.to("cuda")
-    return model.eval(), load_tokenizer(folder)
+    return model.eval()
 
 
 class LocalSpeaker:
     """Speaks greedily; one answer at a time, the next waits its turn for at most `seconds`."""
 
     def __init__(self, model: Any, tokenizer: Any, template: str, seconds: float) -> None:
-        if template == CHAT_TEMPLATE and not tokenizer.chat_template:
-            raise ValueError("模型没有自己的对话模板，也没有适配器说明用哪个提示模板")
         self._model = model
         self._tokenizer = tokenizer
         self._template = template

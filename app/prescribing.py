@@ -1,5 +1,6 @@
 """The sections asked for, for this patient: a dose for the patient told or none."""
 
+import re
 from collections.abc import Sequence
 
 from app.citations import Unit
@@ -15,6 +16,25 @@ from indexer.terms import fold
 _AGE_GROUPS = {"儿童", "成人", "老年人"}
 # mL/min below which texts speak of impaired kidneys (KDIGO's G2 begins at 90; labels bound at 80 or less).
 _IMPAIRED = 90.0
+# Questions about how a drug is taken, which its texts say once for everybody.
+HOW_TAKEN = re.compile(
+    r"[饭餐][前后]|空(?:腹|肚子)|随餐|[嚼掰碾研捣]|压碎|整[片粒颗]|吞|送服|[一用拿][^,。;?]{0,4}送|兑|冲(?!突)|溶|泡(?![菜面妞])"
+    r"|[滴输注推](?:多[久长]|完|的?速|快|慢)|[站坐躺](?:着|下)|含着?|打(?:在)?(?:哪|什么地方)|加点?(?:糖|盐|水|奶|果汁)"
+)
+_TELLS_HOW = re.compile(
+    r"方法|[饭餐][前后]|空腹|随餐|进餐|食物|[吞送]服|整[片粒]|[嚼掰碾研]|压碎|溶解|溶于|兑|稀释|配制|摇匀|温?开水|滴注|滴速|推注|含服|直立|[坐卧]位|躺|部位"
+)
+# Dosage forms, and the routes that texts name for them.
+_ROUTES = (
+    (
+        re.compile("乳膏|软膏|凝胶|眼膏|滴眼|滴鼻|滴耳|喷|贴|栓|洗|搽|酊|气雾|吸入|粉雾"),
+        re.compile("外用|[薄涂]抹?于|涂|滴眼|滴入|吸入|喷|直肠|阴道|贴敷"),
+    ),
+    (re.compile("注射|针剂"), re.compile("静脉|注射|滴注|皮下|肌内")),
+    (re.compile("片|胶囊|颗粒|口服|糖浆|丸|散|冲剂|合剂"), re.compile("口服|吞服|含服|舌下|咀嚼")),
+)
+# What tells how much to give, and so for whom.
+_GIVES = re.compile(r"(?:[一每单]次|[一每][日天]|首[剂次]|每\d+小时)[^,。;]{0,6}?\d|/kg|/m2")
 
 
 def prescribed(release: Release, question: Question, subject: Subject, documents: Sequence[Document], about: Sequence[str]) -> list[Unit]:
@@ -34,6 +54,22 @@ def prescribed(release: Release, question: Question, subject: Subject, documents
         found = _for_purpose(release, documents, _of_form(release, subject, found), about)
         found = [unit for unit in found if is_for_patient(unit.text, question.patient)]
     return found
+
+
+def asks_how_taken(question: Question) -> bool:
+    """Whether a question is about how a drug is taken: before meals, crushed, dissolved in what, lying down."""
+    return HOW_TAKEN.search(question.query.beside_names) is not None
+
+
+def how_taken(release: Release, documents: Sequence[Document]) -> list[Unit]:
+    """The sentences among the doses that tell how a drug is taken, by every patient: they give no dose and begin with no group."""
+    return [unit for unit in in_sections(release, documents, [DOSE]) if _tells_how(release, fold(unit.text))]
+
+
+def _tells_how(release: Release, text: str) -> bool:
+    head = text.partition(":")[0]
+    grouped = any(group.about.search(head) for group in release.guide.populations)
+    return _TELLS_HOW.search(text) is not None and not _GIVES.search(text) and not grouped
 
 
 def groups_of(release: Release, question: Question) -> list[Population]:
@@ -75,12 +111,20 @@ def described(release: Release, question: Question) -> str:
 
 
 def _of_form(release: Release, subject: Subject, found: list[Unit]) -> list[Unit]:
-    """Without the lines that speak of other dosage forms than the one asked about."""
+    """Without the lines that speak of other dosage forms than the one asked about, or of routes that it is not given by."""
     if not subject.form:
         return found
+    found = [unit for unit in found if _by_route_of(subject.form, fold(unit.text))]
     forms = [form for form in release.guide.words.forms if len(form) > 1 and form not in subject.form and subject.form not in form]
     kept = [u for u in found if subject.form in fold(u.text) or not any(form in fold(u.text) for form in forms)]
     return kept or found
+
+
+def _by_route_of(form: str, text: str) -> bool:
+    """Whether a text names no route, or one by which a dosage form is given: no infusion for an ointment."""
+    named = [forms for forms, route in _ROUTES if route.search(text)]
+    known = [forms for forms, _ in _ROUTES if forms.search(form)]
+    return not named or not known or any(forms in known for forms in named)
 
 
 def _for_purpose(release: Release, documents: Sequence[Document], found: list[Unit], about: Sequence[str]) -> list[Unit]:

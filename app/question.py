@@ -23,7 +23,7 @@ _SHORTEST_KIND = 2
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 # Whether a drug may be taken, in the words of those who ask it.
 MAY_TAKE = re.compile(
-    r"(?:能|可以?|可否|敢)[^,。;?!]{0,4}(?:吃|用|服|打|喝)|(?:吃|用|服|打|喝)[^,。;?!]{0,6}(?:吗|么|行|可以|中不中|碍事|要紧)"
+    r"(?:能|可以?|可否|敢)[^,。;?!]{0,4}[吃用服打喝含滴抹涂贴喷吸]|[吃用服打喝含滴抹涂贴喷吸][^,。;?!]{0,6}(?:吗|么|行|可以|中不中|碍事|要紧)"
     r"|行吗|行不|行么|可以吗|碍事|要紧|能换|换成这|能不能"
 )
 # What stands before a name or a patient group that is meant not to count: 不是孩子, 没怀孕, 如果不喂奶了.
@@ -33,6 +33,9 @@ _TAKEN = re.compile(
     r"|(?:吃|服|用|含|打)着$|我这个?$"
 )
 _TELLING = re.compile(r"(?:我|他|她|患者|病人|老人|孩子|得了?|患|是|有|老[大二三]|爸|妈|爹|娘|爷|奶|婆|公|合并|查出|确诊)[^,。;?!]{0,6}$")
+
+# What tells two names apart that stand side by side: 氯沙坦缬沙坦能互相替吗.
+_IN_TURN = re.compile("区别|差别|不同|不一样|比较|相比|哪个|互相|替换|代替|还是|两个|两种|分别|一回事|一样吗")
 
 # A run made of nothing but such words asks nothing: amounts and times ("一晚", "最多能连"), relatives, courtesy, plain verbs.
 _FILLER = (
@@ -189,7 +192,11 @@ def _is_told(folded: str, mention: Mention) -> bool:
 
 
 def _joined(query: Query, sections: Sequence[str]) -> Mention | None:
-    """Two drugs' names without anything between them: a product of both, unless the question is about taking them together."""
+    """Two drugs' names without anything between them: a product of both, unless the question is about taking them together, or
+    about both in turn.
+    """
+    if _IN_TURN.search(query.folded):
+        return None
     for first, second in itertools.pairwise(query.mentions):
         if first.end == second.start and first.kind == second.kind == "drug" and "药物相互作用" not in sections:
             documents = tuple(dict.fromkeys((*first.documents, *second.documents)))

@@ -18,14 +18,15 @@ from pathlib import Path
 
 from rapidfuzz.distance import LCSseq
 
-from indexer.terms import bare, fold
+from indexer.terms import bare, fold, telling
 
 # Told in the manifest of an evaluation: raised whenever an answer may be scored otherwise than before.
-MATCHER_VERSION = 2
+MATCHER_VERSION = 3
 SHIPPED_ALIASES = Path(__file__).parent.parent / "kb_data" / "term_aliases.toml"
 _IN_ORDER = 0.75
 # Two characters stand near each other by chance too often.
 _SHORTEST_IN_ORDER = 3
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _NEGATED = re.compile(r"(不用于|不适用于|不能用于|不推荐用于|不宜用于|禁用|忌用|除外|无效)[^,。;!?\n]{0,8}$")
 
 
@@ -100,18 +101,19 @@ def _accepted(forms: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> lis
 
 
 class _Reading:
-    """An answer as the matcher reads it: letters and digits alone, each with its position in the folded text."""
+    """An answer as the matcher reads it: what tells of it (indexer/terms.py), each sign with its position in the folded text."""
 
     def __init__(self, answer: str) -> None:
         self._folded = fold(answer)
-        self._positions = [i for i, c in enumerate(self._folded) if c.isalnum()]
+        self._positions = telling(self._folded)
         self._text = "".join(self._folded[i] for i in self._positions)
+        self._numbers = list(_NUMBER.finditer(self._text))
 
     def places(self, form: str) -> Iterator[tuple[int, int]]:
         """Where a form stands and is not denied: word for word first, then in order within a window."""
         at = self._text.find(form)
         while at >= 0:
-            if not self._negated(at):
+            if not self._negated(at) and self._has_numbers_of(form, at, at + len(form)):
                 yield self._place(at, at + len(form))
             at = self._text.find(form, at + 1)
         if len(form) < _SHORTEST_IN_ORDER:
@@ -122,8 +124,13 @@ class _Reading:
             if LCSseq.similarity(form, window, score_cutoff=needed) >= needed:
                 blocks = [step for step in LCSseq.opcodes(form, window) if step.tag == "equal"]
                 first, last = start + blocks[0].dest_start, start + blocks[-1].dest_end
-                if not self._negated(first):
+                if not self._negated(first) and self._has_numbers_of(form, first, last):
                     yield self._place(first, last)
+
+    def _has_numbers_of(self, form: str, start: int, end: int) -> bool:
+        """Whether the numbers of a form stand there whole: 5mg is not named by 15mg."""
+        inside = {number[0] for number in self._numbers if number.start() < end and start < number.end()}
+        return inside.issuperset(_NUMBER.findall(form))
 
     def _place(self, start: int, end: int) -> tuple[int, int]:
         return self._positions[start], self._positions[end - 1] + 1

@@ -95,8 +95,18 @@ def _of_other(release: Release, subject: Subject, other: Subject) -> list[Unit]:
     titles = release.guide.titles
     # Cautions speak of classes for other reasons: 对大环内酯类耐药率高.
     places = {*titles(_CONTRAINDICATIONS), *(() if named else titles(INTERACTION))}
-    of_class = [unit for unit, text in sentences if any(name in text for name in groups) and not _ALLERGIC.search(text)]
+    of_class = [
+        unit
+        for unit, text in sentences
+        if any(name in text for name in groups) and not _ALLERGIC.search(text) and not _is_anothers(release, text, groups)
+    ]
     return named + [unit for unit in of_class if fold(unit.section.title) in places]
+
+
+def _is_anothers(release: Release, text: str, groups: Sequence[str]) -> bool:
+    """Whether a sentence is headed by another drug, and speaks of the class for another reason: 美金刚:可能减弱抗精神病药的作用."""
+    head, colon, _ = text.partition(":")
+    return bool(colon) and not any(name in head for name in groups) and any(m.kind == "drug" for m in release.names.mentions(head))
 
 
 def _classes(release: Release, documents: Sequence[Document]) -> list[str]:

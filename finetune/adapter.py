@@ -7,25 +7,14 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.local_model import MANIFEST
-from app.weights import StoredTensor, stored_tensors, weights_digest
+from app.adapter_manifest import AdapterManifest, read_manifest
+from app.weights import StoredTensor, stored_tensors
 from finetune.tensor_files import all_finite, load_parts
 from indexer.errors import WeightsError
-
-__all__ = [
-    "Adapter",
-    "AdapterManifest",
-    "LoraSettings",
-    "check_adapter",
-    "open_adapter",
-    "read_manifest",
-    "weights_digest",
-    "write_manifest",
-]
 
 _CONFIG = "adapter_config.json"
 _PREFIX = "base_model.model."
@@ -44,49 +33,6 @@ _UNMERGEABLE = (
     *("trainable_token_indices", "layer_replication", "target_parameters", "megatron_config", "use_qalora", "use_bdlora"),
     *("lora_bias", "arrow_config", "alora_invocation_tokens", "velora_config", "monteclora_config", "kasa_config"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterManifest:
-    """`qizhen.json`: what the adapter was taught on, with what and how.
-
-    `template` names the shape it is asked in and `template_digest` that shape's text; `base` holds `name` and `digest` (weights_digest);
-    `tokenizer_digest` is the SHA-256 of tokenizer.model, or of tokenizer.json where there is none. Everything may be empty.
-    """
-
-    template: str = ""
-    template_digest: str = ""
-    base: Mapping[str, str] = field(default_factory=dict)
-    tokenizer_digest: str = ""
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    data: Mapping[str, Any] = field(default_factory=dict)
-    figures: Mapping[str, Any] = field(default_factory=dict)
-    made: Mapping[str, Any] = field(default_factory=dict)
-
-
-def read_manifest(folder: Path) -> AdapterManifest | None:
-    """The manifest of an adapter, None where it has none; keys of later versions are left out. Raises WeightsError."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        known = {entry.name: content[entry.name] for entry in fields(AdapterManifest) if entry.name in content}
-    except (OSError, ValueError, TypeError) as error:
-        raise WeightsError(f"适配器的清单 `{path}` 读不出来：{error}", '最少写 {"template": "alpaca"}') from error
-    empty = AdapterManifest()
-    for name, value in known.items():
-        if not isinstance(value, str if isinstance(getattr(empty, name), str) else dict):
-            raise WeightsError(f"适配器的清单 `{path}` 里的 {name} 是 `{value}`", "见 finetune/adapter.py 的 AdapterManifest")
-    return AdapterManifest(**known)
-
-
-def write_manifest(folder: Path, manifest: AdapterManifest) -> Path:
-    """Write `qizhen.json`, whole or not at all."""
-    path = folder / MANIFEST
-    beside = folder / f".{MANIFEST}.part"
-    beside.write_text(json.dumps(asdict(manifest), ensure_ascii=False, indent=2) + "\n", "utf-8")
-    return beside.replace(path)
 
 
 @dataclass(frozen=True, slots=True)

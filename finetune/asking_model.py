@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.local_model import adapter_template
+from app.local_model import load_model
 from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
-from app.tokenizer import load_tokenizer
-from indexer.errors import GeneratorError
 
 Turns = Sequence[tuple[str, str]]
 Progress = Callable[[str, int, int], None]
@@ -31,8 +29,6 @@ class AskModel:
     """A loaded model and the shape it is asked in."""
 
     def __init__(self, model: Any, tokenizer: Any, template: str, batch: int = 16) -> None:
-        if template == CHAT_TEMPLATE and not tokenizer.chat_template:
-            raise GeneratorError("模型没有自己的对话模板", "用 --adapter 给出说明了提示模板的适配器")
         self._model = model
         self._tokenizer = tokenizer
         self._batch = batch
@@ -126,28 +122,6 @@ class AskModel:
 
 def open_model(base: Path, adapter: Path | None = None, batch: int = 16) -> AskModel:
     """Load a model and its adapter, in float32 on a processor. Raises GeneratorError where that cannot be done."""
-    if not (base / "config.json").is_file():
-        raise GeneratorError(f"`{base}` 里没有模型（config.json）", "用 --base 给出 Hugging Face 格式的模型文件夹")
-    template = adapter_template(adapter) if adapter else CHAT_TEMPLATE
-    try:
-        return AskModel(*_load(base, adapter), template, batch)
-    except ImportError as error:
-        raise GeneratorError(
-            f"闭卷作答缺少组件 `{error.name}`", '安装附加组件 finetune：pip install -c constraints.txt -e ".[finetune]"'
-        ) from error
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise GeneratorError(f"模型 `{base}` 装不起来：{error}", "检查模型和适配器文件夹是否完整、是否配套") from error
-
-
-def _load(base: Path, adapter: Path | None) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM
 
-    on_gpu = torch.cuda.is_available()
-    tokenizer = load_tokenizer(base)
-    model: Any = AutoModelForCausalLM.from_pretrained(base, local_files_only=True, dtype="auto" if on_gpu else torch.float32)
-    if adapter is not None:
-        from peft import PeftModel
-
-        model = PeftModel.from_pretrained(model, str(adapter), local_files_only=True)
-    return (model.to("cuda") if on_gpu else model).eval(), tokenizer
+    return AskModel(*load_model(str(base), str(adapter or ""), in_float32=not torch.cuda.is_available()), batch)

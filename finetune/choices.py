@@ -3,17 +3,17 @@
 A model answers them twice: by what it writes, read for letters, and by the letters it finds likeliest. Right is only the exact set.
 """
 
-import gzip
 import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from finetune.asking_model import AskModel, Progress
+from finetune.exam import text_lines
 from indexer.errors import QuestionError
 from indexer.terms import bare, tidy
 
@@ -78,9 +78,8 @@ class ChoiceExam:
 def is_choices(path: Path) -> bool:
     """Whether the first line of a file is a question with options; what cannot be read is not."""
     try:
-        first = next((line for line in _lines(path) if line.strip()), "{}")
-        row = json.loads(first)
-    except (OSError, EOFError, ValueError):
+        row = json.loads(next((line for _, line in text_lines(path)), "{}"))
+    except (QuestionError, ValueError):
         return False
     return isinstance(row, dict) and "options" in row
 
@@ -88,7 +87,7 @@ def is_choices(path: Path) -> bool:
 def read_choices(path: Path, name: str = "") -> ChoiceExam:
     """Read a file of multiple-choice questions, called by its own name or another. Raises QuestionError that lists every fault."""
     faults: list[str] = []
-    read = (_read(line, f"{path}:{number}", faults) for number, line in enumerate(_lines(path), 1) if line.strip())
+    read = (_read(line, f"{path}:{number}", faults) for number, line in text_lines(path))
     choices = tuple(choice for choice in read if choice)
     if faults:
         hint = '每行一个 {"id": "…", "question": "…", "options": {"A": "…"}, "answer": "A"}'
@@ -122,12 +121,6 @@ def letters_in(said: str, options: Mapping[str, str]) -> str:
         return "".join(letters)
     repeated = [letter for letter, text in options.items() if bare(text) and bare(text) in bare(said)]
     return repeated[0] if len(repeated) == 1 else ""
-
-
-def _lines(path: Path) -> Iterator[str]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig") as lines:
-        yield from lines
 
 
 def _read(line: str, place: str, faults: list[str]) -> Choice | None:

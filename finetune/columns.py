@@ -1,4 +1,4 @@
-"""The same questions answered four ways, from the text alone to the whole chain.
+"""The same questions answered four ways, from the text alone to the whole chain; and by accident.
 
 source      the section that answers, as it stands in the knowledge base: the ceiling of the matcher
 retrieval   the first passage found
@@ -25,8 +25,8 @@ from indexer.release import Release
 from indexer.search import search
 from indexer.sentences import sentence_spans
 
-SOURCE, RETRIEVAL, CLOSED, CHAIN = "source", "retrieval", "closed", "chain"
-COLUMNS = (SOURCE, RETRIEVAL, CLOSED, CHAIN)
+CHANCE, SOURCE, RETRIEVAL, CLOSED, CHAIN = "chance", "source", "retrieval", "closed", "chain"
+COLUMNS = (CHANCE, SOURCE, RETRIEVAL, CLOSED, CHAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,17 @@ def source_column(release: Release) -> Column:
     def answered(questions: Sequence[ExamQuestion], _progress: Progress) -> list[Said | None]:
         texts = [source_text(release, question) for question in questions]
         return [Said(text) if text else None for text in texts]
+
+    return answered
+
+
+def chance_column(release: Release) -> Column:
+    """The text that answers a question half the file away, and of other documents; None where there is none."""
+
+    def answered(questions: Sequence[ExamQuestion], _progress: Progress) -> list[Said | None]:
+        half = len(questions) // 2
+        others = [[*questions[at + half :], *questions[: at + half]] for at in range(len(questions))]
+        return [_of_another(release, question, after) for question, after in zip(questions, others, strict=True)]
 
     return answered
 
@@ -127,6 +138,12 @@ def _one_by_one(step: str, answer: Callable[[ExamQuestion], Said]) -> Column:
         return said
 
     return answered
+
+
+def _of_another(release: Release, question: ExamQuestion, others: Sequence[ExamQuestion]) -> Said | None:
+    strangers = (other for other in others if other.documents and not set(other.documents) & set(question.documents))
+    text = next((text for other in strangers if (text := source_text(release, other))), "")
+    return Said(text) if text and question.terms else None
 
 
 def _closed(release: Release, question: ExamQuestion, reply: Reply, seconds_a_token: float) -> Said:

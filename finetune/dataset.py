@@ -4,21 +4,26 @@ import hashlib
 import json
 import shutil
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from finetune.asking import SHIPPED, load_asking
+from finetune.decontaminate import APART, REPORT, Against, read_against
 from finetune.distractors import look_alike_documents, look_alike_facts, nearest_facts
 from finetune.facts import Knowledge, Shares, knowledge_digest, read_knowledge
 from finetune.making import Limits, Maker
 from finetune.ordered_work import in_order
+from finetune.patient_questions import PairRules, PairSamples, read_pairs
+from finetune.question_files import Columns
+from finetune.sample_file import Made, SampleFile, make
 from finetune.samples import SAMPLES
 from finetune.texts import TEXTS, text_lines
 from finetune.unknown_names import unknown_names
+from indexer.names import NameIndex
+from indexer.sections import SectionGuide
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -26,7 +31,7 @@ MANIFEST = "manifest.json"
 MIX: Mapping[str, float] = {"closed": 0.40, "cited": 0.35, "refusal": 0.15, "contrast": 0.05, "dialogue": 0.05}
 _FACTS_AT_ONCE = 32
 _UNKNOWN_NAMES = 3000
-_BUILDING = ".building"
+_BUILDING, _PAIRS = ".building", "pairs"
 
 Progress = Callable[[str, int, int], None]
 
@@ -48,11 +53,18 @@ class BuildSettings:
     limits: Limits = field(default_factory=Limits)
     seed: int = 7
     workers: int = 2
+    question_files: tuple[Path, ...] = ()
+    columns: Columns = field(default_factory=Columns)
+    skip_faulty: bool = False
+    against: tuple[Path, ...] = ()
+    entities_apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """What a build wrote. `repeated` are samples left out because the same conversation had been written."""
+    """What a build wrote. `repeated` are samples left out because the same conversation had been written, `left_out` question-answer
+    pairs by the reason for it, `faulty` lines of their files that were skipped; `apart` and `flagged` are contaminated samples.
+    """
 
     samples: int
     kinds: Mapping[str, int]
@@ -61,63 +73,90 @@ class DataReport:
     documents: int
     sections: int
     repeated: int
+    left_out: Mapping[str, int]
+    faulty: int
+    apart: Mapping[str, int]
+    flagged: Mapping[str, int]
     seconds: float
 
 
 @dataclass(frozen=True)
 class _MakeShard:
-    """Samples of a run of facts, as (digest, kind, split, line)."""
+    """Samples of a run of facts."""
 
     maker: Maker
     wanted: Mapping[str, Mapping[str, float]]
+    against: Against
 
-    def __call__(self, numbers: Sequence[int]) -> list[tuple[int, str, str, bytes]]:
-        made: list[tuple[int, str, str, bytes]] = []
+    def __call__(self, numbers: Sequence[int]) -> list[Made]:
+        made: list[Made] = []
         for number in numbers:
             fact = self.maker.knowledge.facts[number]
-            for sample in self.maker.samples(fact, self.wanted.get(self.maker.knowledge.document(fact).kind, {})):
-                digest, line = sample.as_line()
-                made.append((int(digest[:16], 16), sample.kind, sample.split, line))
+            wanted = self.wanted.get(self.maker.knowledge.document(fact).kind, {})
+            made += [make(sample, self.against) for sample in self.maker.samples(fact, wanted)]
         return made
 
 
 def build_data(settings: BuildSettings, progress: Progress = lambda _stage, _done, _all: None) -> DataReport:
-    """Write samples.jsonl, manifest.json and, if asked, texts.jsonl to the folder. Raises KnowledgeBaseError for faulty documents."""
-    started = time.perf_counter()
-    maker = make_ready(settings, progress)
+    """Write samples.jsonl, manifest.json and what else is asked for to the folder, all of it or nothing.
+
+    Raises KnowledgeBaseError for faulty documents and QizhenError for faulty questions, each with every fault of every file.
+    """
     building = settings.out / _BUILDING
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
-        with (building / SAMPLES).open("wb") as file:
-            tally = _Tally(file)
-            for done, shard in _shards(maker, settings):
-                tally.write(shard)
-                progress("样本", done, len(maker.knowledge.facts))
-        texts = _write_texts(building / TEXTS, maker.knowledge, settings.seed) if settings.texts else 0
-        report = DataReport(
-            sum(tally.kinds.values()),
-            dict(sorted(tally.kinds.items())),
-            dict(sorted(tally.splits.items())),
-            texts,
-            len(maker.knowledge.documents),
-            len(maker.knowledge.facts),
-            tally.repeated,
-            round(time.perf_counter() - started, 1),
-        )
-        _write_manifest(building, settings, maker.knowledge, report)
-        for file_made in sorted(building.iterdir()):
-            file_made.replace(settings.out / file_made.name)
+        report = _build(settings, building, progress)
+        for made in sorted(building.iterdir()):
+            made.replace(settings.out / made.name)
+        for stale in {TEXTS, APART, REPORT} - set(_files_of(settings)):
+            (settings.out / stale).unlink(missing_ok=True)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return report
 
 
-def make_ready(settings: BuildSettings, progress: Progress = lambda _stage, _done, _all: None) -> Maker:
-    """Read the knowledge base and find what is easily mistaken in it."""
+def _files_of(settings: BuildSettings) -> list[str]:
+    return [SAMPLES, *([TEXTS] if settings.texts else []), *([APART, REPORT] if settings.against else [])]
+
+
+def _build(settings: BuildSettings, building: Path, progress: Progress) -> DataReport:
+    started = time.perf_counter()
     progress("读取知识库", 0, 0)
     knowledge, guide, names = read_knowledge(settings.kb, settings.shares)
+    against, contamination = read_against(settings.against, names, [entity.name for entity in knowledge.entities])
+    pairs = _read_pairs(settings, knowledge, names, against, building / _PAIRS, progress)
     progress("寻找易混内容", 0, 0)
+    maker = make_ready(settings, knowledge, guide, names)
+    with SampleFile(building, contamination, settings.entities_apart) as file:
+        for done, made in _shards(maker, settings, against):
+            file.write(made)
+            progress("样本", done, len(knowledge.facts))
+        for made in pairs:
+            file.write(made)
+    (building / _PAIRS).unlink()
+    if settings.against:
+        (building / REPORT).write_text(contamination.as_json(), "utf-8")
+    report = DataReport(
+        samples=file.kinds.total(),
+        kinds=dict(sorted(file.kinds.items())),
+        splits=dict(sorted(file.splits.items())),
+        texts=_write_texts(building / TEXTS, knowledge, settings.seed) if settings.texts else 0,
+        documents=len(knowledge.documents),
+        sections=len(knowledge.facts),
+        repeated=file.repeated,
+        left_out=dict(sorted(pairs.left_out.items())),
+        faulty=len(pairs.faults),
+        apart=dict(sorted(contamination.apart.items())),
+        flagged=dict(sorted(contamination.flagged.items())),
+        seconds=round(time.perf_counter() - started, 1),
+    )
+    _write_manifest(building, settings, knowledge, report)
+    return report
+
+
+def make_ready(settings: BuildSettings, knowledge: Knowledge, guide: SectionGuide, names: NameIndex) -> Maker:
+    """Find what is easily mistaken in a knowledge base, and what it does not hold."""
     near = nearest_facts(knowledge)
     alike = look_alike_facts(knowledge, look_alike_documents(knowledge, names, settings.kb))
     titles = {kind: [d.title for d in knowledge.documents if d.kind == kind] for kind in ("drug", "disease")}
@@ -125,36 +164,26 @@ def make_ready(settings: BuildSettings, progress: Progress = lambda _stage, _don
     return Maker(knowledge, load_asking(), near, alike, unknown, settings.limits, settings.shares, settings.seed)
 
 
-class _Tally:
-    """The file of samples as it grows, and what is in it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._seen: set[int] = set()
-        self.kinds: Counter[str] = Counter()
-        self.splits: Counter[str] = Counter()
-        self.repeated = 0
-
-    def write(self, made: Iterable[tuple[int, str, str, bytes]]) -> None:
-        """Append samples; one whose conversation stands there already is left out."""
-        for digest, kind, split, line in made:
-            if digest in self._seen:
-                self.repeated += 1
-                continue
-            self._seen.add(digest)
-            self.kinds[kind] += 1
-            self.splits[split] += 1
-            self._file.write(line)
+def _read_pairs(
+    settings: BuildSettings, knowledge: Knowledge, names: NameIndex, against: Against, beside: Path, progress: Progress
+) -> PairSamples:
+    answers = {document.id: document.body(document.sections[0]) for document in knowledge.documents}
+    bearers = {name: knowledge.entities[held[0]] for name, held in names.bearers().items()}
+    rules = PairRules(settings.columns, answers, bearers, settings.shares, against)
+    return read_pairs(
+        settings.question_files, rules, beside, settings.workers, settings.skip_faulty, lambda read: progress("问答文件", read, 0)
+    )
 
 
-def _shards(maker: Maker, settings: BuildSettings) -> Iterator[tuple[int, list[tuple[int, str, str, bytes]]]]:
+def _shards(maker: Maker, settings: BuildSettings, against: Against) -> Iterator[tuple[int, list[Made]]]:
     whole = sum(settings.mix.values())
-    shares = {kind: share / whole for kind, share in settings.mix.items()}
-    wanted = {document: {kind: share * count for kind, share in shares.items()} for document, count in settings.per_section.items()}
+    wanted = {
+        document: {kind: share / whole * count for kind, share in settings.mix.items()} for document, count in settings.per_section.items()
+    }
     count = len(maker.knowledge.facts)
     jobs = [range(start, min(start + _FACTS_AT_ONCE, count)) for start in range(0, count, _FACTS_AT_ONCE)]
-    for numbers, shard in zip(jobs, in_order(_MakeShard(maker, wanted), jobs, settings.workers), strict=True):
-        yield numbers.stop, shard
+    for numbers, made in zip(jobs, in_order(_MakeShard(maker, wanted, against), jobs, settings.workers), strict=True):
+        yield numbers.stop, made
 
 
 def _write_texts(path: Path, knowledge: Knowledge, seed: int) -> int:
@@ -174,6 +203,8 @@ def _write_manifest(folder: Path, settings: BuildSettings, knowledge: Knowledge,
         "shares": asdict(settings.shares),
         "limits": asdict(settings.limits),
         "seed": settings.seed,
+        "question_files": {path.name: file_digest(path) for path in settings.question_files},
+        "against": {path.name: file_digest(path) for path in settings.against if path.is_file()},
         "questions_toml": file_digest(SHIPPED),
         "version": version("qizhen"),
     }

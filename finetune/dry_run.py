@@ -7,19 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from app.tokenizer import load_tokenizer
 from finetune.encoding import Encoded, Sequences
 from finetune.recipe import Recipe
 from finetune.rows import Batching, Rows, batching, lay_out
-from finetune.tokenizer import load_tokenizer
 from finetune.train import check_sources, read_evaluation_data, read_training_data
 from finetune.trained_model import check_components, check_fit, open_model, prompt_digest, quiet, shape_of
+from finetune.training_log import peak_memory
 
 _SHOWN = 3
 _BARS = 12
-_TIMED_STEPS = 3
-# Up to here loading the model and training a few steps is quick: 0.5B parameters of fp32 are 2 GB, and a step of them on two cores takes
-# about a minute.
-_TIMED_PARAMETERS = 100_000_000
+# A few steps of so many tokens take some ten seconds on two cores up to so many parameters; larger models are estimated by formula.
+_TIMED_STEPS, _TIMED_TOKENS, _TIMED_PARAMETERS = 2, 2048, 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,7 @@ def dry_run(recipe: Recipe) -> DryRun:
     rows = lay_out(data, recipe)
     held = read_evaluation_data(recipe, tokenizer)
     plan = batching(rows, recipe, 1)
+    resident = peak_memory() << 20
     model = shape_of(recipe, tokenizer)
     parameters = sum(weight.numel() for weight in model.parameters())
     trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
@@ -94,7 +94,7 @@ def dry_run(recipe: Recipe) -> DryRun:
         held_out=len(held.kept) if held else 0,
         parameters=parameters,
         trainable=trainable,
-        memory_mb=memory_estimate(recipe, model.config, parameters, trainable, plan.at_once * recipe.most_tokens) >> 20,
+        memory_mb=(resident + memory_estimate(recipe, model.config, parameters, trainable, plan.at_once * recipe.most_tokens)) >> 20,
         seconds=trained_on / rate,
         tokens_a_second=rate,
         timed=timed,
@@ -130,7 +130,7 @@ def as_text(found: DryRun, recipe: Recipe) -> str:
         f"共 {found.rows} 行，填满 {found.filled:.1%}；评测样本 {found.held_out}",
         f"每步 {plan.rows} 行（一次 {plan.at_once}，累积 {plan.accumulated}），共 {plan.steps} 步",
         f"参数 {found.parameters / 1e6:.2f} M，其中训练 {found.trainable / 1e6:.3f} M（{found.trainable / found.parameters:.2%}）",
-        f"内存约 {found.memory_mb} MB（公式）",
+        f"内存约 {found.memory_mb} MB（公式，加上已装入的程序与数据）",
         f"时间约 {_duration(found.seconds)}，每秒 {found.tokens_a_second:.0f} 词元（{basis}）",
         "底座、分词器、提示模板与适配器相互配套；没有写任何文件",
     ]
@@ -144,8 +144,13 @@ def _spread(kept: Sequence[Encoded]) -> list[Encoded]:
 
 
 def _shown(sequence: Encoded, tokenizer: Any) -> Shown:
-    pieces = tokenizer.convert_ids_to_tokens(sequence.ids.tolist())
-    return Shown([(str(piece), place >= sequence.told) for place, piece in enumerate(pieces)])
+    return Shown([(_text(token, tokenizer), place >= sequence.told) for place, token in enumerate(sequence.ids.tolist())])
+
+
+def _text(token: int, tokenizer: Any) -> str:
+    """A token's text; the vocabulary's own spelling where it is only a part of a character."""
+    text = str(tokenizer.decode([token]))
+    return text if text and "\ufffd" not in text else str(tokenizer.convert_ids_to_tokens(token))
 
 
 def _marked(shown: Shown) -> str:
@@ -179,10 +184,10 @@ def _timed_rate(recipe: Recipe, tokenizer: Any, rows: Rows, plan: Batching) -> f
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = open_model(recipe, tokenizer).to(device).train()
-    seconds, tokens = 0.0, 0
+    seconds, tokens, together = 0.0, 0, max(1, min(plan.at_once, _TIMED_TOKENS // recipe.most_tokens, len(rows.places)))
     for step in range(_TIMED_STEPS):
-        first = step * plan.at_once % max(1, len(rows.places) - plan.at_once + 1)
-        batch = rows.batch(range(first, min(first + plan.at_once, len(rows.places))), 0)
+        first = step * together % (len(rows.places) - together + 1)
+        batch = rows.batch(range(first, first + together), 0)
         started = time.perf_counter()
         with torch.autocast(device, dtype=torch.bfloat16, enabled=recipe.dtype == "bf16"), quiet():
             given: Mapping[str, Any] = {name: batch[name].to(device) for name in ("input_ids", "position_ids")}

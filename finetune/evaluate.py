@@ -8,8 +8,6 @@ OUT/report.md        the same for people (finetune/report.py)
 """
 
 import hashlib
-import importlib
-import importlib.util
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,22 +16,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app.adapter_manifest import template_of
 from app.generators import Generator
-from app.local_model import adapter_template
 from app.measuring import share
 from app.open_generator import open_generator
 from app.settings import SHIPPED_KNOWLEDGE, model_settings
 from app.standards import MATCHER_VERSION, SHIPPED_ALIASES, load_term_aliases
+from app.weights import weights_digest
 from finetune.asking_model import AskModel, Progress, open_model
 from finetune.choices import ChoiceExam, Chosen, choose, is_choices, read_choices
 from finetune.columns import (
     CHAIN,
+    CHANCE,
     CLOSED,
     COLUMNS,
     RETRIEVAL,
     SOURCE,
     Column,
     chain_column,
+    chance_column,
     closed_column,
     grounds_of,
     retrieval_column,
@@ -64,7 +65,8 @@ class Evaluation:
 
     `terms` are files read for their expected items alone. `knowledge` is built into an index that is thrown away; `index` is one that
     is there; with neither, the documents of the exams themselves, or the shipped knowledge base where they have none. No `columns`:
-    all that can be asked. `limit`: questions of each file, 0 for all. `most_tokens`: the longest closed-book answer.
+    all that can be asked. `only_scored`: leave out answerable questions without expected items. `limit`: questions of each file, 0 for
+    all. `most_tokens`: the longest closed-book answer.
     """
 
     questions: tuple[Path, ...]
@@ -77,6 +79,7 @@ class Evaluation:
     columns: tuple[str, ...] = ()
     against: Path | None = None
     templates: Templates = "held-out"
+    only_scored: bool = False
     limit: int = 0
     most_tokens: int = 512
     batch: int = 16
@@ -85,7 +88,7 @@ class Evaluation:
     @property
     def asked_columns(self) -> tuple[str, ...]:
         """The columns in their order; a closed book needs a model."""
-        wanted = self.columns or tuple(column for column in COLUMNS if column != CLOSED or self.base)
+        wanted = self.columns or tuple(column for column in COLUMNS if column != CHANCE and (column != CLOSED or self.base))
         return tuple(column for column in COLUMNS if column in wanted)
 
 
@@ -141,8 +144,8 @@ def _prepare(evaluation: Evaluation) -> _Ready:
     exams = [tried(read_exam, path, evaluation.templates, name) for path, name in named if not is_choices(path)]
     terms = [tried(read_exam, path) for path in evaluation.terms]
     saved = tried(read_answers, evaluation.against) if evaluation.against else []
-    if evaluation.adapter:
-        tried(adapter_template, evaluation.adapter)
+    if evaluation.base and evaluation.adapter:
+        tried(template_of, evaluation.base, evaluation.adapter)
     faults += [
         f"{exam.path}: 没有一题写明该怎样回答（terms、span、refuse）"
         for exam in exams
@@ -219,11 +222,14 @@ def _completed(ready: _Ready, evaluation: Evaluation, guide: SectionGuide) -> li
         return next((section.name for section in guide.sections if fold(title) in section.titles), title)
 
     known = expected_terms([*ready.terms, *ready.exams], canonical)
-    return [few_of(with_terms(exam, known, canonical), evaluation.limit, evaluation.seed) for exam in ready.exams]
+    exams = [with_terms(exam, known, canonical) for exam in ready.exams]
+    if evaluation.only_scored:
+        exams = [replace(exam, questions=tuple(q for q in exam.questions if q.terms or q.refuse)) for exam in exams]
+    return [few_of(exam, evaluation.limit, evaluation.seed) for exam in exams]
 
 
 def _columns(evaluation: Evaluation, ready: _Ready, release: Release) -> dict[str, Column]:
-    columns = {SOURCE: source_column(release), RETRIEVAL: retrieval_column(release)}
+    columns = {CHANCE: chance_column(release), SOURCE: source_column(release), RETRIEVAL: retrieval_column(release)}
     if ready.model:
         columns[CLOSED] = closed_column(release, ready.model, evaluation.most_tokens)
     if ready.generator:
@@ -292,6 +298,7 @@ def _manifest(evaluation: Evaluation, ready: _Ready, release: Release, exams: Se
         "files": {name: {"sha256": digest} for name, digest in files.items()},
         "columns": list(evaluation.asked_columns),
         "templates": evaluation.templates,
+        "only_scored": evaluation.only_scored,
         "limit": evaluation.limit,
         "seed": evaluation.seed,
         "matcher": {"version": MATCHER_VERSION, "aliases": hashlib.sha256(SHIPPED_ALIASES.read_bytes()).hexdigest()},
@@ -315,9 +322,7 @@ def _model_row(evaluation: Evaluation, model: AskModel, exams: Sequence[Exam]) -
 
 
 def _weights(folder: Path | None) -> str:
-    if folder is None or importlib.util.find_spec("finetune.adapter") is None:
-        return ""
-    return str(importlib.import_module("finetune.adapter").weights_digest(folder))
+    return weights_digest(folder) if folder else ""
 
 
 def _write_lines(path: Path, rows: Sequence[Any]) -> None:

@@ -31,6 +31,7 @@ def evaluate_command(
     columns: Annotated[str, typer.Option(help=f"要哪几列：{','.join(COLUMNS)}；不写就是能答的各列。")] = "",
     against: Annotated[Path | None, typer.Option(help="与哪一次的结果成对比较。", metavar="DIR")] = None,
     templates: Annotated[str, typer.Option(help=f"样本文件里问哪些问法：{'、'.join(get_args(Templates))}。")] = "held-out",
+    only_scored: Annotated[bool, typer.Option("--only-scored", help="只问有应答项的题和应拒答的题。")] = False,
     limit: Annotated[int, typer.Option(min=0, help="每个文件最多问几题；0 为全部。")] = 0,
     most_tokens: Annotated[int, typer.Option(min=1, help="闭卷答案最长几个词元。")] = 512,
     batch: Annotated[int, typer.Option(min=1, help="闭卷一批几题。")] = 16,
@@ -51,6 +52,7 @@ def evaluate_command(
         columns=tuple(column.strip() for column in columns.split(",") if column.strip()),
         against=against,
         templates=cast("Templates", templates),
+        only_scored=only_scored,
         limit=limit,
         most_tokens=most_tokens,
         batch=batch,
@@ -82,11 +84,18 @@ def _progress() -> Iterator[Any]:
 
 
 def _table(result: dict[str, Any]) -> Table:
-    table = Table("文件", "列", "题", "标准一", "标准二", "标准三", "项召回", "精确", "应拒而拒", "误拒", "矛盾", box=None)
+    table = Table("文件", "列", "题", "标准一", "标准二", "标准三", "项召回", "精确", "应拒而拒", "应拒而答", "误拒", "矛盾", box=None)
     for exam, groups in result["exams"].items():
         for column, got in groups[""].items():
             shares = [got[f"standard_{n}"] for n in (1, 2, 3)]
-            shares += [got["item_recall"], got["precision"], got["refused"]["refuse"], got["refused"]["answer"], got["contradicted"]]
+            shares += [
+                got["item_recall"],
+                got["precision"],
+                got["refused"]["refuse"],
+                got["made_up"],
+                got["refused"]["answer"],
+                got["contradicted"],
+            ]
             table.add_row(exam, column, str(got["questions"]), *map(_percent, shares))
     return table
 

@@ -11,14 +11,17 @@ import hashlib
 import html
 import io
 import json
+import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from app.question import Turn
 from app.questions_file import read_questions
+from finetune.asking import load_asking
 from indexer.errors import QizhenError, QuestionError
 from indexer.terms import bare, fold
 
@@ -33,6 +36,7 @@ _BREAK = re.compile(r"</p>|<br\s*/?>", re.IGNORECASE)
 # Samples that show their evidence are no closed-book questions.
 _SHOWS_EVIDENCE = "<资料>"
 _CLOSED_BOOK = ("closed", "refusal")
+_ASKED_KINDS = ("drug/", "disease/")  # that questions.toml has templates for
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,38 +172,80 @@ def _table(path: Path, data: bytes) -> tuple[list[ExamQuestion], tuple[Mapping[s
     return questions, tuple(documents)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file that are not empty, with their numbers; .gz is unpacked. Raises QuestionError."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, json.loads(line)
-    except (OSError, EOFError, ValueError) as error:
+            yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise QuestionError(f"问题文件 `{path}` 读不出来：{error}", "文件应为 UTF-8 编码的 JSON Lines，可用 gzip 压缩") from error
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+    for number, line in text_lines(path):
+        try:
+            yield number, json.loads(line)
+        except ValueError as error:
+            raise QuestionError(f"问题文件 `{path}` 第 `{number}` 行不是 JSON：{error}", "改正这一行后重试") from error
 
 
 def _first_row(path: Path) -> Mapping[str, Any]:
     try:
-        row: Any = next((row for _, row in _lines(path)), {})
+        row: Any = next((row for _, row in _rows(path)), {})
     except QizhenError:
         return {}  # told by the reader that follows, with its line
     return row if isinstance(row, dict) else {}
 
 
+@dataclass(frozen=True, slots=True)
+class _Taught:
+    """What the train rows of a file of samples teach: entities, templates, and for every field of an entity one row about it."""
+
+    entities: Set[str]
+    templates: Set[str]
+    facts: Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+def _taught(path: Path) -> _Taught:
+    entities: set[str] = set()
+    templates: set[str] = set()
+    facts: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for row in (row for _, row in _rows(path) if row.get("split") == "train"):
+        entities.add(fold(row.get("entity", "")))
+        templates.add(row.get("template", ""))
+        if row.get("kind") == "closed" and row["template"].startswith(_ASKED_KINDS):
+            facts.setdefault((row["entity"], row["field"]), row)
+    return _Taught(entities, templates, facts)
+
+
 def _samples(path: Path, templates: Templates) -> Iterator[ExamQuestion]:
-    """The bare questions of a file of samples. What was trained is read off the file: the entities and templates of its train rows."""
-    trained = [(row.get("entity", ""), row.get("template", "")) for _, row in _lines(path) if row.get("split") == "train"]
-    entities, shapes = {fold(entity) for entity, _ in trained}, {shape for _, shape in trained}
-    for number, row in _lines(path):
+    """The bare questions of a file of samples; for `held-out`, what was taught is asked in every form that was not."""
+    taught = _taught(path)
+    if templates == "held-out":
+        yield from (question for row in taught.facts.values() for question in _in_unseen_forms(row, taught))
+    for number, row in _rows(path):
         try:
             turns = [Turn(turn["role"], turn["content"]) for turn in row["messages"]]
-            seen = row["template"] in shapes
+            entity_seen, seen = fold(row["entity"]) in taught.entities, row["template"] in taught.templates
             chosen = templates == "all" or seen == (templates == "seen")
-            if chosen and row["kind"] in _CLOSED_BOOK and _SHOWS_EVIDENCE not in turns[-2].content:
-                yield _sample(row, turns, fold(row["entity"]) in entities, seen)
+            again = templates == "held-out" and row["kind"] == "closed" and (row["entity"], row["field"]) in taught.facts
+            if chosen and not again and row["kind"] in _CLOSED_BOOK and _SHOWS_EVIDENCE not in turns[-2].content:
+                yield _sample(row, turns, entity_seen, seen)
         except (KeyError, TypeError, IndexError) as error:
             raise QuestionError(f"样本文件 `{path}` 第 `{number}` 行不是样本：{error!r}", "用 qizhen-finetune data check 查看") from error
+
+
+def _in_unseen_forms(row: Mapping[str, Any], taught: _Taught) -> Iterator[ExamQuestion]:
+    """A fact that was taught, asked by its name in every held-out template; the slots are filled alike on every run."""
+    asking, entity, field = load_asking(), row["entity"], row["field"]
+    for template in asking.form(row["template"].split("/")[0], field).held_out:
+        if template.id in taught.templates:
+            continue
+        dice = random.Random(f"{entity}/{field}/{template.id}")  # noqa: S311 - a seeded draw
+        question = asking.fill(template, entity, field, dice)
+        turns = [Turn("user", question), Turn("assistant", row["messages"][-1]["content"])]
+        yield _sample({**row, "id": f"{entity}/{template.id}"}, turns, entity_seen=True, template_seen=False)
 
 
 def _sample(row: Mapping[str, Any], turns: Sequence[Turn], entity_seen: bool, template_seen: bool) -> ExamQuestion:

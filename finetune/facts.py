@@ -63,7 +63,8 @@ class Knowledge:
     entities: tuple[Entity, ...]
     digests: tuple[str, ...]
     facts: tuple[Fact, ...]
-    facts_of: Mapping[int, tuple[int, ...]] = field(repr=False)
+    facts_of: Mapping[int, tuple[int, ...]]
+    _units: dict[int, tuple[Unit, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def document(self, fact: Fact) -> Document:
         """The document that states a fact."""
@@ -73,10 +74,12 @@ class Knowledge:
         """What a fact is about."""
         return self.entities[fact.position]
 
-    def units(self, fact: Fact) -> list[Unit]:
+    def units(self, fact: Fact) -> tuple[Unit, ...]:
         """The sentences of a fact."""
-        document = self.document(fact)
-        return [Unit(document, fact.section, *span) for span in sentence_spans(document.text, fact.section.start, fact.section.end)]
+        if fact.number not in self._units:
+            document, section = self.document(fact), fact.section
+            self._units[fact.number] = tuple(Unit(document, section, *s) for s in sentence_spans(document.text, section.start, section.end))
+        return self._units[fact.number]
 
     def place(self, fact: Fact, start: int, end: int) -> Place:
         """A span of a fact's document, for a sample's provenance."""

@@ -33,6 +33,7 @@ class Marked:
             "exam": self.exam,
             "id": self.question.id,
             "group": self.question.group,
+            "section": self.question.section,
             "column": self.column,
             "question": self.question.question,
             "must": "refuse" if self.question.refuse else "clarify" if self.question.clarify else "answer",
@@ -80,7 +81,8 @@ def figures(rows: Sequence[Row]) -> Figures:
         "f1": _harmonic(recall["share"], precision["share"]),
         "held": share(sum(row["held"] for row in sourced), sum(row["entries"] for row in sourced)),
         "text_recall": {"share": round(mean(texts), 4) if texts else None, "n": len(texts)},
-        "refused": {must: _refused(rows, must) for must in ("refuse", "answer")},
+        "refused": {must: _with_status(rows, must, "refused") for must in ("refuse", "answer")},
+        "made_up": _with_status(rows, "refuse", "answered"),
         "characters": {
             "mean": round(mean([row["characters"] for row in rows]), 1),
             "p50": percentile([r["characters"] for r in rows], 0.5),
@@ -96,7 +98,7 @@ def figures(rows: Sequence[Row]) -> Figures:
 
 
 def grouped(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, Figures]]]:
-    """Exam to group ("" is the whole exam) to column to figures, each in the order of the rows."""
+    """Exam to group ("" is the whole exam; its sections are groups too) to column to figures, each in the order of the rows."""
     return {
         exam: {
             group: {column: figures(kept) for column, kept in _by(inside, "column").items()}
@@ -140,13 +142,14 @@ def _by(rows: Sequence[Row], field: str) -> dict[str, list[Row]]:
 
 
 def _groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    named = {group: inside for group, inside in _by(rows, "group").items() if group}
-    return named if len(named) > 1 else {}
+    """By group and by the section that answers, where there is more than one."""
+    groups, sections = ({name: inside for name, inside in _by(rows, field).items() if name} for field in ("group", "section"))
+    return {**(groups if len(groups) > 1 else {}), **(sections if len(sections) > 1 else {})}
 
 
-def _refused(rows: Sequence[Row], must: str) -> dict[str, Any]:
+def _with_status(rows: Sequence[Row], must: str, status: str) -> dict[str, Any]:
     inside = [row for row in rows if row["must"] == must]
-    return share(sum(row["status"] == "refused" for row in inside), len(inside))
+    return share(sum(row["status"] == status for row in inside), len(inside))
 
 
 def _harmonic(recall: float | None, precision: float | None) -> float | None:

@@ -118,7 +118,6 @@ class MergePlan:
 class _Draft:
     base: BaseModel
     tensors: dict[str, PlannedTensor]
-    untie: bool
     faults: list[str] = field(default_factory=list)
 
 
@@ -134,7 +133,7 @@ def plan_merge(base: Path, adapters: Sequence[Path], *, dtype: str = "", untie: 
         start[HEAD] = replace(start[model.embedding], name=HEAD)
         model = replace(model, tied=False, tensors=start)
     kinds = {name: DTYPES[dtype] if dtype and tensor.dtype in _FLOATS else tensor.dtype for name, tensor in start.items()}
-    draft = _Draft(model, {n: PlannedTensor(n, t, kinds[n], t.shape) for n, t in start.items()}, untie, faults)
+    draft = _Draft(model, {n: PlannedTensor(n, t, kinds[n], t.shape) for n, t in start.items()}, faults)
     for number, adapter in enumerate(opened):
         before = len(draft.faults)
         _add(draft, number, adapter)

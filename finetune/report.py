@@ -1,14 +1,13 @@
 """An evaluation for people: report.md with tables, plots beside it, the published figures, and what none of them can say."""
 
-import importlib
-import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from finetune.figures import Figures, Row, worst
+from finetune.plots import bar_plot, line_plot
 
-_NAMES = {"source": "原文", "retrieval": "仅检索", "closed": "闭卷", "chain": "全链"}
+_NAMES = {"chance": "偶然", "source": "原文", "retrieval": "仅检索", "closed": "闭卷", "chain": "全链"}
 # The original project's own figures, judged by hand; percent, standards 1/2/3.
 PUBLISHED_DRUGS: Mapping[str, tuple[float, float, float]] = {
     "ChatGLM": (39.36, 23.16, 14.74),
@@ -31,7 +30,8 @@ _CAVEATS = """## 读数须知
 - 94 题的 95% 区间约为 ±6～10 个百分点（如 90.43% 与 91.49% 只差一个药）；疾病表的 100 种疾病没有公开，这里用的是另外的疾病。
 - 三条标准：说出至少一项、至少一半、至少三分之二。它们奖励多说，所以要与「精确」一起看：答案按顿号、逗号、和、及、或切开，
   不属于应答项的份额只是编造的近似，正确的说明文字也算在内。「出自原文」是切开的各项在应答文档中找得到的份额。
-- 「原文」列是匹配器的上限；「仅检索」是第一个片段；「全链」低于它，说明生成丢了事实。
+- 「原文」列是匹配器的上限，「偶然」列（别题的原文）是它的下限；「仅检索」是第一个片段；「全链」低于它，说明生成丢了事实。
+- 该拒答的题，「应拒而拒」与「应拒而答」之外的是反问（名字相近的药）。
 - 闭卷是背诵，不是推理：题目问的就是训练文本里的事实。「未学对象」应当拒答。
 - 「矛盾」：被引文（全链）或应答章节（闭卷）反驳的句子；由 app/claims.py 判断，它宁可多判。
 """
@@ -91,13 +91,30 @@ def _standards(groups: Mapping[str, Mapping[str, Figures]]) -> str:
 
 
 def _rest(groups: Mapping[str, Mapping[str, Figures]]) -> str:
-    head = ["分组", "列", "题数", "应拒而拒", "误拒", "句子受支持", "矛盾", "字数", "不重复", "截断", "词元", "词元/秒", "秒 p50", "p95"]
+    head = [
+        "分组",
+        "列",
+        "题数",
+        "应拒而拒",
+        "应拒而答",
+        "误拒",
+        "句子受支持",
+        "矛盾",
+        "字数",
+        "不重复",
+        "截断",
+        "词元",
+        "词元/秒",
+        "秒 p50",
+        "p95",
+    ]
     lines = [
         [
             group or "全部",
             _NAMES[column],
             str(got["questions"]),
             _percent(got["refused"]["refuse"]),
+            _percent(got["made_up"]),
             _percent(got["refused"]["answer"]),
             _percent(got["supported"]),
             _percent(got["contradicted"], digits=2),
@@ -117,16 +134,15 @@ def _rest(groups: Mapping[str, Mapping[str, Figures]]) -> str:
 
 def _plots(out: Path, name: str, exam: str, groups: Mapping[str, Mapping[str, Figures]], rows: Sequence[Row]) -> list[str]:
     """Bars of the three standards, and how many questions have at least so much of their items named."""
-    if importlib.util.find_spec("finetune.plots") is None or not any(got["scored"] for got in groups[""].values()):
+    if not any(got["scored"] for got in groups[""].values()):
         return []
-    plots = importlib.import_module("finetune.plots")
     bars = {
         _NAMES[column]: {f"标准{'一二三'[n - 1]}": 100 * (got[f"standard_{n}"]["share"] or 0) for n in (1, 2, 3)}
         for column, got in groups[""].items()
     }
-    plots.bar_plot(out / f"{name}-standards.svg", f"{exam}：三条标准", "达到的题（%）", bars)
+    bar_plot(out / f"{name}-standards.svg", f"{exam}：三条标准", "达到的题（%）", bars)
     curves = {_NAMES[column]: reached([row for row in rows if row["column"] == column]) for column in groups[""]}
-    plots.line_plot(out / f"{name}-recall.svg", f"{exam}：说出的份额", "每题说出的应答项（%）", "至少如此的题（%）", curves)
+    line_plot(out / f"{name}-recall.svg", f"{exam}：说出的份额", "每题说出的应答项（%）", "至少如此的题（%）", curves)
     return [f"![三条标准]({name}-standards.svg)\n", f"![说出的份额]({name}-recall.svg)\n"]
 
 

@@ -17,7 +17,7 @@ from app.weights import TORCH_NAMES, VALUE_BYTES, StoredTensor
 _TORCH_OF = {short: long for long, short in TORCH_NAMES.items()}
 _STORAGES = {"F64": "DoubleStorage", "F32": "FloatStorage", "F16": "HalfStorage", "BF16": "BFloat16Storage"}
 _ALIGNMENT = 64  # bytes; where torch's own writer lets every record begin
-_SPLIT = 1 << 24  # values; elementwise work is done on so many at once
+_SPLIT = 1 << 22  # values; elementwise work is done on so many at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from finetune.tokenizer import MODEL_FILE, load_tokenizer
+from app.tokenizer import MODEL_FILE, load_tokenizer
 from indexer.errors import QizhenError
 
 Way = Literal["exact", "sentencepiece", "rust", "auto"]
@@ -60,11 +60,12 @@ def compare(left: Cutter, right: Cutter, lines: Iterable[str], show: int = 5) ->
         if one != other:
             found.differing += 1
             if len(found.shown) < show:
-                found.shown.append(_first_difference(number, line, one, other))
+                found.shown.append(first_difference(number, line, one, other))
     return found
 
 
-def _first_difference(number: int, line: str, one: list[str], other: list[str]) -> Difference:
+def first_difference(number: int, line: str, one: list[str], other: list[str]) -> Difference:
+    """From the first piece that differs."""
     at = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return Difference(number, line, at, tuple(one[at : at + 5]), tuple(other[at : at + 5]))
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from app.tokenizer import MODEL_FILE
 from finetune.resizing import check_model, resize_model
 from finetune.token_differences import Way, compare, cutter
-from finetune.tokenizer import MODEL_FILE
 from finetune.vocabulary import PieceRecipe, extend_pieces, load_pieces, old_pieces_of_new, texts_of, train_pieces
 from indexer.errors import QizhenError
 from indexer.readers import read_documents

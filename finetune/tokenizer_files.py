@@ -9,7 +9,7 @@ from typing import Any
 from app.weights import file_digest
 from indexer.errors import WeightsError
 
-_PATTERNS = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "chat_template*")
+_PATTERNS = ("tokenizer*", "exact_tokenizer.py", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "chat_template*")
 _PIECES = "tokenizer.model"
 _WHOLE = "tokenizer.json"
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from app.adapter_manifest import AdapterManifest, write_manifest
+from app.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
 from app.weights import weights_digest
-from finetune.adapter import AdapterManifest, check_adapter, write_manifest
+from finetune.adapter import check_adapter
 from finetune.checkpoints import clear_unfinished, counts_of, last_checkpoint, step_of
 from finetune.encoding import Sequences, encode_samples, encode_texts, encoder, files_digest, read_lines, samples_of, texts_of
 from finetune.recipe import Recipe, as_settings
 from finetune.rows import Batching, Rows, batching, lay_out
-from finetune.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
 from finetune.trained_model import check_components, check_fit, open_model, prompt_digest, quiet
 from finetune.trainer import make_trainer, save_weights
 from finetune.training_log import LOG_FILE, PLOT_FILE, plot_log, read_log, rewind_log

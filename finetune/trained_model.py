@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from app.adapter_manifest import read_manifest
 from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
-from finetune.adapter import read_manifest
+from app.tokenizer import tokenizer_digest
 from finetune.recipe import Adapter, Recipe
-from finetune.tokenizer import tokenizer_digest
 from finetune.tokenizer_files import has_tokenizer
 from indexer.errors import QizhenError
 
@@ -172,6 +172,8 @@ def _with_adapter(model: Any, adapter: Adapter) -> Any:
         modules_to_save=list(adapter.modules_to_save) or None,
         use_rslora=adapter.rank_stabilised,
         use_dora=adapter.dora,
+        # A tied base stays tied: PEFT would train the embeddings and leave the output layer as it was.
+        ensure_weight_tying=bool(adapter.modules_to_save and model.config.tie_word_embeddings),
     )
     try:
         return peft.get_peft_model(model, config)

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from finetune.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
+from app.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
 from indexer.documents import Document
 from indexer.errors import QizhenError
 
@@ -173,8 +173,8 @@ def _faults_of(lines: Sequence[str], recipe: PieceRecipe) -> list[str]:
         faults.append("没有文本：``")
     if recipe.pieces <= SPECIAL_PIECES:
         faults.append(f"词片数 `{recipe.pieces}` 太少，须多于 {SPECIAL_PIECES}（特殊符号与 256 个字节）")
-    if not 0.9 <= recipe.coverage <= 1:
-        faults.append(f"字符覆盖率 `{recipe.coverage}` 不在 0.9 到 1 之间")
+    if not 0.98 <= recipe.coverage <= 1:
+        faults.append(f"字符覆盖率 `{recipe.coverage}` 不在 0.98 到 1 之间")
     return faults
 
 

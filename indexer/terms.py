@@ -41,11 +41,16 @@ def bare(text: str) -> str:
     Signs that touch a digit stay, since they make the number: 1.5 is not 15, 1~2 not 12. Comparisons stay wherever they stand.
     """
     folded = fold(text)
-    return "".join(
-        c
+    return "".join(folded[i] for i in telling(folded))
+
+
+def telling(folded: str) -> list[int]:
+    """The positions of the characters of a folded text that `bare` keeps."""
+    return [
+        i
         for i, c in enumerate(folded)
         if c.isalnum() or c in _COMPARISONS or (c in _SIGNS and (folded[i - 1 : i].isdigit() or folded[i + 1 : i + 2].isdigit()))
-    )
+    ]
 
 
 def terms(folded: str) -> list[str]:

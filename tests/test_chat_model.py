@@ -112,7 +112,7 @@ SET_UP = ModelSettings(chat_url="http://127.0.0.1:1/v1", chat_model="m")
         ("chat", replace(SET_UP, chat_model=""), "回答方式 `chat` 还没有设置 `QIZHEN_CHAT_MODEL`"),
         ("chat", replace(SET_UP, chat_url="127.0.0.1:1"), "QIZHEN_CHAT_URL 是 `127.0.0.1:1`"),
         ("local", SET_UP, "回答方式 `local` 还没有设置 `QIZHEN_LOCAL_MODEL`"),
-        ("local", ModelSettings(local_model="/nowhere"), "QIZHEN_LOCAL_MODEL 是 `/nowhere`，那里没有模型"),
+        ("local", ModelSettings(local_model="/nowhere"), "`/nowhere` 里没有模型（config.json）"),
     ],
 )
 def test_what_is_not_set_up_is_told_at_once(name: str, settings: ModelSettings, fault: str) -> None:

@@ -121,6 +121,84 @@ def test_another_person_is_another_patient(shipped: Release) -> None:
     assert (asked.patient.person, asked.patient.age, asked.patient.taking) == ("兄弟", 68 * 12, ())
 
 
+LIST = (
+    ": 消化性溃疡（治疗药物）：\n- 奥美拉唑：用于抑酸，正在服用氯吡格雷者应避免合用。\n"
+    "- 阿莫西林：用于根除。\n- 硫糖铝（本知识库未收录）：辅助。"
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "status", "documents"),
+    [
+        ("第二个怎么吃", "answered", {"drug/amoxicillin"}),  # 氯吡格雷 is spoken of by the first item, and none itself
+        ("第三个怎么吃", "refused", set()),  # an item counts though its drug is not held
+    ],
+)
+def test_an_ordinal_counts_the_items_of_a_list(shipped: Release, question: str, status: str, documents: set[str]) -> None:
+    answer = said(shipped, question, "胃溃疡用什么药", LIST)
+    assert (answer.status, cited(answer)) == (status, documents)
+
+
+@pytest.mark.parametrize(
+    "another", ["换个病人，肾功能正常，怎么打", "下一位患者是髋关节手术的，怎么打", "还有一个做骨科手术的病人，怎么打"]
+)
+def test_what_was_told_of_one_patient_is_not_carried_to_the_next(shipped: Release, another: str) -> None:
+    asked = read_question(shipped, another, [Turn("user", "83岁患者肌酐清除率25，依诺肝素钠预防怎么打")])
+    assert (asked.patient.clearance, asked.patient.age) == (None, None)
+
+
+@pytest.mark.parametrize("same", ["另外一个怎么吃", "下一次什么时候吃", "换个孩子能喝的剂型呢", "还有一个问题，饭后吃吗"])
+def test_another_drug_or_question_is_no_other_patient(shipped: Release, same: str) -> None:
+    asked = read_question(shipped, same, [Turn("user", "孩子3岁，布洛芬喂多少")])
+    assert asked.patient.age == 36
+
+
+@pytest.mark.parametrize(
+    ("question", "earlier", "expected"),
+    [
+        ("他心梗过", "安康信痛风发作吃多少", "确诊的缺血性心脏病"),
+        ("有个磺胺过敏的病人", "柳氮磺吡啶溃疡性结肠炎活动期怎么吃", "磺胺类药物"),
+        ("滴多长时间", "患者肌酐清除率20，美罗培南治脑膜炎怎么给", "15~30分钟"),
+        ("站着含行吗", "速效救心丸平时怎么吃", "避免站立时含服"),
+        ("要从华法林换过来，怎么衔接", "泰毕全房颤一次多少", "INR低于2.0时开始"),
+        ("吃奥美拉唑影响不", "头孢呋辛酯成人怎么吃", "胃酸减少可降低本品的吸收"),
+        ("我吃了伟哥能含吗", "硝酸甘油怎么含", "禁止合用"),
+        ("干咳怎么办", "卡托普利治高血压怎么吃", "干咳"),
+        ("失眠更重了怎么办", "舍曲林一天吃几片", "失眠"),
+        ("便血会不会是这个，我爸有痔疮", "肠癌早期有什么症状", "有痔的便血者不能因此排除结直肠癌"),
+    ],
+)
+def test_a_turn_is_read_with_the_drug_or_disease_in_mind(shipped: Release, question: str, earlier: str, expected: str) -> None:
+    assert expected in shown(said(shipped, question, earlier))
+
+
+@pytest.mark.parametrize(
+    ("choice", "title"),
+    [("应该是后者", "drug/morphine"), ("前面那个吧", "drug/oxycodone"), ("奥施的", "drug/oxycodone"), ("第一个，老人呢", "drug/oxycodone")],
+)
+def test_a_choice_is_understood_in_other_words(shipped: Release, choice: str, title: str) -> None:
+    back = ": 没有收录“施康定”。您要找的是：羟考酮（奥施康定） 还是 吗啡（美施康定）？"
+    assert cited(said(shipped, choice, "施康定怎么吃", back)) == {title}
+
+
+@pytest.mark.parametrize("choice", ["是的", "对，就是这个"])
+def test_yes_to_several_names_is_asked_back_again(shipped: Release, choice: str) -> None:
+    back = ": 没有收录“伐昔络韦”。您要找的是：伐昔洛韦 还是 阿昔洛韦？"
+    assert said(shipped, choice, "伐昔络韦治带状疱疹吃几天", back).status == "clarify"
+
+
+def test_thanks_repeat_no_dose(shipped: Release) -> None:
+    assert said(shipped, "好的，谢谢", "奥氮平怎么吃").status == "refused"
+
+
+def test_an_ointment_gets_no_dose_of_another_route(shipped: Release) -> None:
+    text = shown(
+        said(shipped, "第二个怎么涂", "湿疹用什么药膏", ": 湿疹（治疗药物）：\n- 糠酸莫米松乳膏：外用。\n- 氢化可的松乳膏：弱效。")
+    )
+    assert "外用涂于患处" in text
+    assert "静脉" not in text
+
+
 def test_fifty_turns_stay_fast(shipped: Release) -> None:
     turns = [Turn("user", "3岁孩子布洛芬吃多少"), Turn("assistant", "布洛芬：……"), Turn("user", "那剂量呢"), Turn("assistant", "……")] * 13
     assert sorted(ask(shipped, "它的禁忌呢", turns).milliseconds for _ in range(5))[2] < 100  # 20 on an idle machine

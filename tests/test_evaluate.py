@@ -172,7 +172,7 @@ def sample_row(number: int, kind: str, split: str, entity: str, template: str, q
         "kind": kind,
         "split": split,
         "entity": entity,
-        "field": "功能主治",
+        "field": "适应症",
         "template": template,
         "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}],
         "provenance": {"documents": [{"id": "drug/b", "start": 0, "end": 1, "digest": ""}]},
@@ -180,20 +180,33 @@ def sample_row(number: int, kind: str, split: str, entity: str, template: str, q
 
 
 SAMPLES = [
-    sample_row(0, "closed", "train", "头孢克肟胶囊", "t/1", "头孢克肟胶囊治什么？", "用于支气管炎、肾盂肾炎和胆囊炎。"),
-    sample_row(1, "closed", "test", "头孢克肟胶囊", "t/9", "头孢克肟胶囊的适应病症", "用于支气管炎、肾盂肾炎和胆囊炎。"),
-    sample_row(2, "closed", "test", "逍遥丸", "t/9", "逍遥丸的适应病症", "疏肝。"),
-    sample_row(3, "closed", "dev", "逍遥丸", "t/1", "逍遥丸治什么？", "疏肝。"),
-    sample_row(4, "refusal", "test", "可莫司他片", "t/9", "可莫司他片的适应病症", "知识库无法回答这个问题"),
-    sample_row(5, "cited", "test", "头孢克肟胶囊", "t/9", "<资料>\n[1] 用于支气管炎。\n</资料>\n<问题>问</问题>", "用于支气管炎。[1]"),
-    sample_row(6, "refusal", "test", "头孢克肟胶囊", "t/9", "<资料>\n</资料>\n<问题>问</问题>", "知识库无法回答这个问题"),
+    sample_row(0, "closed", "train", "头孢克肟胶囊", "drug/适应症/01", "头孢克肟胶囊治什么？", "用于支气管炎、肾盂肾炎和胆囊炎。"),
+    sample_row(1, "closed", "test", "头孢克肟胶囊", "drug/适应症/h01", "头孢克肟胶囊的适应病症", "用于支气管炎、肾盂肾炎和胆囊炎。"),
+    sample_row(2, "closed", "test", "逍遥丸", "drug/适应症/h01", "逍遥丸的适应病症", "疏肝。"),
+    sample_row(3, "closed", "dev", "逍遥丸", "drug/适应症/01", "逍遥丸治什么？", "疏肝。"),
+    sample_row(4, "refusal", "test", "可莫司他片", "drug/适应症/h01", "可莫司他片的适应病症", "知识库无法回答这个问题"),
+    sample_row(
+        5, "cited", "test", "头孢克肟胶囊", "drug/适应症/h01", "<资料>\n[1] 用于支气管炎。\n</资料>\n<问题>问</问题>", "用于支气管炎。[1]"
+    ),
+    sample_row(6, "refusal", "test", "头孢克肟胶囊", "drug/适应症/h01", "<资料>\n</资料>\n<问题>问</问题>", "知识库无法回答这个问题"),
 ]
 
 
-@pytest.mark.parametrize(("templates", "ids"), [("held-out", [1, 2, 4]), ("seen", [0, 3]), ("all", [0, 1, 2, 3, 4])])
+@pytest.mark.parametrize(("templates", "ids"), [("seen", [0, 3]), ("all", [0, 1, 2, 3, 4])])
 def test_the_bare_questions_of_samples_are_asked_by_cell(write_lines: Callable[..., Path], templates: Any, ids: list[int]) -> None:
     exam = read_exam(write_lines(SAMPLES, "samples.jsonl"), templates)
     assert [question.id for question in exam.questions] == [f"s-{n}" for n in ids]
+
+
+def test_what_was_taught_is_asked_in_every_form_that_was_not(write_lines: Callable[..., Path]) -> None:
+    exam = read_exam(write_lines(SAMPLES, "samples.jsonl"))
+    anew = [question for question in exam.questions if question.id.startswith("头孢克肟胶囊/drug/适应症/h")]
+    assert len(anew) >= 2
+    assert "头孢克肟胶囊的适应病症" in {question.question for question in anew}
+    assert {question.group for question in anew} == {"已学对象·未学问法"}
+    assert {question.reference for question in anew} == {"用于支气管炎、肾盂肾炎和胆囊炎。"}
+    assert [question.id for question in exam.questions[len(anew) :]] == ["s-2", "s-4"]
+    assert exam.questions == read_exam(exam.path).questions
 
 
 def test_cells_say_what_was_learnt_and_refusals_have_their_own(tmp_path: Path) -> None:
@@ -201,8 +214,8 @@ def test_cells_say_what_was_learnt_and_refusals_have_their_own(tmp_path: Path) -
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in SAMPLES)
     exam = read_exam(path)
-    assert [q.group for q in exam.questions] == ["已学对象·未学问法", "未学对象·未学问法", "应拒绝·未学对象·未学问法"]
-    assert [q.refuse for q in exam.questions] == [False, False, True]
+    assert [q.group for q in exam.questions[-2:]] == ["未学对象·未学问法", "应拒绝·未学对象·未学问法"]
+    assert [q.refuse for q in exam.questions[-2:]] == [False, True]
     assert exam.questions[0].reference.startswith("用于支气管炎")
 
 
@@ -213,10 +226,18 @@ def test_samples_take_the_items_that_experts_expect_of_their_section(write_lines
         {"id": "3", "question": "问", "documents": ["drug/b", "drug/a"], "section": "适应症", "terms": [["别的"]]},
     ]
     exam = read_exam(write_lines(SAMPLES, "samples.jsonl"))
-    known = expected_terms([read_exam(write_lines(golden))], lambda title: {"功能主治": "适应症"}.get(title, title))
-    given = with_terms(exam, known, lambda title: {"功能主治": "适应症"}.get(title, title))
+    known = expected_terms([read_exam(write_lines(golden))], str)
+    given = with_terms(exam, known, str)
     assert given.questions[0].terms == (("支气管炎",), ("胆囊炎", "胆管炎"), ("肾盂肾炎",))
-    assert given.questions[2].terms == ()
+    assert given.questions[-1].terms == ()
+
+
+def test_only_what_is_scored_is_asked_where_that_is_wanted(write_lines: Callable[..., Path], sample_index: Path, tmp_path: Path) -> None:
+    unscored = {"id": "u", "question": "痛风挂什么科？", "documents": ["disease/g"], "span": "风湿免疫科"}
+    path = write_lines([*QUESTIONS, unscored], "some.jsonl")
+    for only, count in ((True, 3), (False, 4)):
+        result = evaluate(Evaluation((path,), index=sample_index, columns=("chain",), only_scored=only), tmp_path, nothing)
+        assert result["exams"]["some.jsonl"][""]["chain"]["questions"] == count
 
 
 def test_few_questions_are_the_same_for_a_seed(questions: Path) -> None:
@@ -225,6 +246,13 @@ def test_few_questions_are_the_same_for_a_seed(questions: Path) -> None:
     assert len(few_of(exam, 2, 1).questions) == 2
     assert few_of(exam, 2, 1) == few_of(exam, 2, 1)
     assert len({few_of(exam, 1, seed).questions[0].id for seed in range(20)}) > 1
+
+
+def test_a_packed_file_that_is_damaged_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"messages": []}\n' * 1000)[:-20])
+    with pytest.raises(QuestionError, match="读不出来"):
+        read_exam(path)
 
 
 def test_a_sample_without_its_parts_is_told_with_its_line(write_lines: Callable[..., Path]) -> None:
@@ -249,7 +277,14 @@ def test_source_retrieval_and_chain_stand_side_by_side(sample_index: Path, quest
     assert whole["chain"]["contradicted"]["share"] == 0
     assert whole["chain"]["supported"]["share"] == 1
     assert whole["chain"]["held"]["share"] == 1
-    assert set(result["exams"]["questions.jsonl"]) == {"", "药品", "疾病", "拒答"}
+    assert set(result["exams"]["questions.jsonl"]) == {"", "药品", "疾病", "拒答", "适应症", "临床表现"}
+
+
+def test_chance_is_the_text_of_another_document(write_lines: Callable[..., Path], sample_index: Path, tmp_path: Path) -> None:
+    path = write_lines([*QUESTIONS, {**QUESTIONS[0], "id": "again"}], "some.jsonl")
+    evaluate(Evaluation((path,), index=sample_index, columns=("chance",)), tmp_path, nothing)
+    said = {row["id"]: row["answer"][:4] for row in read_answers(tmp_path)}
+    assert said == {"a": "关节红肿", "g": "1、中耳", "again": "关节红肿"}
 
 
 def test_every_answer_is_kept_with_the_places_of_its_hits(sample_index: Path, questions: Path, tmp_path: Path) -> None:

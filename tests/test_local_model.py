@@ -1,15 +1,20 @@
 """`local` with a model of random weights and an adapter made here: what they say is noise, and none of it may be shown."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from app.adapter_manifest import MANIFEST, AdapterManifest, template_of, write_manifest
 from app.answering import ask
-from app.local_model import MANIFEST, adapter_template, local_speaker
+from app.local_model import local_speaker
 from app.open_generator import open_generator
 from app.prompt import Prompt, write_prompt
 from app.settings import ModelSettings
+from app.templates import TEMPLATES
+from app.tokenizer import tokenizer_digest
+from app.weights import weights_digest
 from indexer.errors import GeneratorError
 from indexer.release import Release
 
@@ -91,20 +96,46 @@ def test_a_model_is_stopped_when_nobody_listens(model: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (None, "读不出来"),
+        (None, "里的提示模板是 ``，没有这个模板"),
         ("{", "读不出来"),
-        ("[]", "里的提示模板是 `None`，没有这个模板"),
+        ("[]", "里的提示模板是 ``，没有这个模板"),
         ('{"template": "vicuna"}', "里的提示模板是 `vicuna`，没有这个模板"),
-        ('{"template": ["alpaca"]}', "没有这个模板"),
+        ('{"template": ["alpaca"]}', "里的 template 是 `['alpaca']`"),
     ],
 )
 def test_an_adapter_without_a_known_template_is_refused(tmp_path: Path, content: str | None, fault: str) -> None:
     if content is not None:
         (tmp_path / MANIFEST).write_text(content, "utf-8")
     with pytest.raises(GeneratorError) as caught:
-        adapter_template(tmp_path)
+        template_of(tmp_path, tmp_path)
     assert fault in caught.value.fault
     assert "可用的提示模板：chat、alpaca、qizhen" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("manifest", "fault"),
+    [
+        (AdapterManifest("alpaca", template_digest="0" * 64), "提示模板“alpaca”与训练时的不同（000000000000）"),
+        (AdapterManifest("alpaca", base={"name": "别的", "digest": "1" * 64}), "基座与训练时的不同（别的 111111111111）"),
+        (AdapterManifest("alpaca", tokenizer_digest="2" * 64), "分词器与训练时的不同（222222222222）"),
+    ],
+)
+def test_an_adapter_trained_on_something_else_is_refused(
+    model: Path, adapter: Path, tmp_path: Path, manifest: AdapterManifest, fault: str
+) -> None:
+    shutil.copytree(adapter, tmp_path / "adapter")
+    write_manifest(tmp_path / "adapter", manifest)
+    with pytest.raises(GeneratorError) as caught:
+        local_speaker(ModelSettings(local_model=str(model), local_adapter=str(tmp_path / "adapter")))
+    assert "不配套" in caught.value.fault
+    assert fault in caught.value.fault
+
+
+def test_an_adapter_that_names_what_it_was_trained_on_fits_it(model: Path, adapter: Path, tmp_path: Path) -> None:
+    shutil.copytree(adapter, tmp_path / "adapter")
+    fitting = AdapterManifest("alpaca", TEMPLATES["alpaca"].digest, {"digest": weights_digest(model)}, tokenizer_digest(model))
+    write_manifest(tmp_path / "adapter", fitting)
+    assert local_speaker(ModelSettings(local_model=str(model), local_adapter=str(tmp_path / "adapter")))
 
 
 def test_an_adapter_of_another_model_is_refused(model: Path, adapter: Path, tmp_path: Path) -> None:

@@ -12,6 +12,11 @@ def test_items_are_found_across_punctuation_width_and_script() -> None:
     assert named("適用於高血壓", "高血压") == 1
 
 
+@pytest.mark.parametrize("item", ["1.5~2g", "-2.5", "6.5%", "140/90"])
+def test_an_item_of_numbers_is_found_with_its_signs(item: str) -> None:
+    assert named(f"一日{item}，分3~4次服用。", item) == 1
+
+
 def test_a_coordinated_item_is_found_in_order_within_its_window() -> None:
     assert named("本品适用于胃十二指肠溃疡和胆、肾、肠等绞痛。", "胃溃疡", "十二指肠溃疡", "胆绞痛", "肾绞痛", "胆囊炎") == 4
 
@@ -75,3 +80,10 @@ def test_a_joined_item_is_named_but_shares_its_place() -> None:
 def test_a_hit_of_an_alias_names_the_form_that_was_found() -> None:
     (hit,) = score_answer("适用于成人戒烟。", [["烟草成瘾"]], load_term_aliases()).hits
     assert hit.form == "戒烟"
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"), [("一次15mg，一日1次。", 0), ("一次5mg，一日1次。", 1), ("一次2.5mg", 0), ("一次5~10mg", 1), ("口服一次 5 mg", 1)]
+)
+def test_another_dose_does_not_name_the_expected_one(answer: str, named: int) -> None:
+    assert score_answer(answer, [["一次5mg"]], {}).named == named

@@ -30,9 +30,9 @@ from transformers import TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from app.templates import TEMPLATES
+from app.tokenizer import load_tokenizer
 from finetune.recipe import Recipe, read_recipe
 from finetune.rows import batching, lay_out
-from finetune.tokenizer import load_tokenizer
 from finetune.train import read_training_data
 from finetune.trained_model import open_model
 from finetune.trainer import make_trainer
