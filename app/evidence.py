@@ -32,6 +32,7 @@ from app.unnamed import PURPOSE, asks_outside, stranger_named, unknown_subject, 
 from indexer.documents import Document
 from indexer.names import Mention
 from indexer.release import Release
+from indexer.sections import Cue
 from indexer.terms import bare, fold, terms
 
 _COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
@@ -41,6 +42,10 @@ _GRADE = re.compile("轻度|中度|重度|严重")
 _GIVEN = re.compile(r"[一每]次|[一每][日天]|首[剂次]|单[剂次]|/kg|剂量|最大|成人|儿童")
 # Characters of a slip that counts beside a held disease: 伐昔络韦治带状疱疹; shorter ones are common words.
 _FEWEST_BESIDE = 4
+# What a sentence of a disease must come to where its talk is of illness, and how many are shown.
+NEAREST, _MOST_NEAREST = 0.0, 3
+_ADVERSE, _WHAT_IT_IS = "不良反应", "概述"
+_NOT_DIRECTLY = "没有找到直接回答的内容，以下是资料里最接近的。"
 # Sections are shown by the form of a question alone where fewer sentences than this were found by its words, where no more characters
 # than this are left over, and at most so many. 8: of 479 answerable questions 1.9 % are refused, at 3 2.3 %; of 221 that cannot be
 # answered all are, and of held names before other talk 88 %, at both.
@@ -132,9 +137,12 @@ def _asks_together(question: Question) -> bool:
 
 def _asked_about(release: Release, question: Question) -> tuple[Subject, ...]:
     """The subjects whose kind has what is asked for; a drug before a disease where nothing is asked for."""
+    drugs = question.of_kind("drug")
+    if drugs and question.sections == (_WHAT_IT_IS,):  # "…是啥" beside a drug's name may ask anything of the drug
+        return drugs
     asked = kinds_of(release, question.sections)
     fitting = tuple(subject for subject in question.subjects if subject.kind in asked)
-    return fitting or question.of_kind("drug") or question.subjects
+    return fitting or drugs or question.subjects
 
 
 def _about(release: Release, question: Question, subject: Subject) -> Finding:
@@ -161,7 +169,8 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     missing = _unmentioned(question, documents, focus, release.guide.words.disease_ends)
     if missing:
         return Refusal(f"“{subject.name}”的资料里没有提到“{missing}”。", tuple(positions))
-    if DOSE in question.sections and subject.form and not any(subject.form in fold(f"{d.title} {d.text}") for d in documents):
+    form = _loosely(subject.form)
+    if DOSE in question.sections and form and not any(form in _loosely(fold(f"{d.title} {d.text}")) for d in documents):
         return Refusal(f"“{subject.name}”的资料里没有“{subject.form}”这种剂型。", tuple(positions))
     elsewhere = {document.id for document in documents_of(release, subject)} - {document.id for document in documents}
     touched = [unit for unit in touching(release, question, subject) if unit.document.id not in elsewhere]
@@ -175,13 +184,21 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
         found = _of_groups(release, question, subject, documents)
     if len(found) < _FEW and not question.sections and not focus:
         found = [*found, *_suggested(release, question, subject, documents)]
-    if not found:
+    nearest = [] if found else _nearest(release, question, subject, documents)
+    if not found and not nearest:
         return Refusal(_what_is_missing(release, question, subject, documents), tuple(positions))
+    if nearest:
+        return Evidence(tuple(nearest), (_NOT_DIRECTLY, *patient_told(release, question)))
     if question.sections and DOSE not in question.sections and question.query.says_more:
         nearer = closer(release, documents, question.query, found)
         found = unique([*(unit for unit in nearer if _may_say(release, question, unit)), *found])
     notices = (*disagreement(documents, found), *_absent(release, question, subject, documents), *patient_told(release, question))
     return Evidence(tuple(unique(warned_first(question, found, touched))), notices)
+
+
+def _loosely(text: str) -> str:
+    """A text in which 口服液 and 口服溶液, 混悬剂 and 混悬液 are one dosage form."""
+    return text.replace("溶液", "液").replace("混悬剂", "混悬液")
 
 
 def _answering(
@@ -223,13 +240,31 @@ def _of_groups(release: Release, question: Question, subject: Subject, documents
     return [unit for unit in spoken if is_for_patient(unit.text, question.patient)]
 
 
+def _nearest(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[Unit]:
+    """The sentences of a disease nearest to a question that asks for a section it lacks, or talks of illness in words that fit none
+    well: 脂肪肝能不能逆转.
+    """
+    asked = question.query.beside_names
+    talks = bool(question.sections) or any(re.search(pattern, asked) for pattern in release.guide.words.care)
+    if subject.kind != "disease" or question.of_kind("drug") or asks_outside(release, question) or not talks:
+        return []
+    near = covering(release, documents, question.query, NEAREST)
+    return [unit for unit in near if _may_say(release, question, unit)][:_MOST_NEAREST]
+
+
+def _felt(question: Question, subject: Subject) -> list[Cue]:
+    """A sign told beside a drug asks whether the drug does it: 克林霉素嘴里发苦."""
+    signs = [said for said in question.query.said_beside_names if said.of == "sign"]
+    return [Cue(_ADVERSE, said.start, said.end) for said in signs] if subject.kind == "drug" else []
+
+
 def _suggested(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[Unit]:
     """The sections that the form of a question suggests, whole, for this patient: 会不会越来越重 asks what a disease is like.
 
     Where words are left over that neither the form nor the lay terms explain, the question may be about anything.
     """
     query = question.query
-    hints = release.guide.hints(query.beside_names, subject.kind)
+    hints = release.guide.hints(query.beside_names, subject.kind) or _felt(question, subject)
     suggesting = "".join(query.folded[hint.start : hint.end] for hint in hints)
     left = sum(len(run) for run in query.unsaid if not (set(run) & set(suggesting)))
     if not hints or left > _LEFT_OVER or (subject.kind == "drug" and question.groups):

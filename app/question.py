@@ -34,6 +34,9 @@ _TAKEN = re.compile(
 )
 _TELLING = re.compile(r"(?:我|他|她|患者|病人|老人|孩子|得了?|患|是|有|老[大二三]|爸|妈|爹|娘|爷|奶|婆|公|合并|查出|确诊)[^,。;?!]{0,6}$")
 
+# What tells two names apart that stand side by side: 氯沙坦缬沙坦能互相替吗.
+_IN_TURN = re.compile("区别|差别|不同|不一样|比较|相比|哪个|互相|替换|代替|还是|两个|两种|分别|一回事|一样吗")
+
 # A run made of nothing but such words asks nothing: amounts and times ("一晚", "最多能连"), relatives, courtesy, plain verbs.
 _FILLER = (
     r"(?:第?[\d一二两三四五六七八九十几半每多最]+(?:[个片粒次天日晚周月年袋包支颗克顿针大少高低长久快早岁]|毫克|mg|ml|小时)?|前|起|止"
@@ -189,7 +192,11 @@ def _is_told(folded: str, mention: Mention) -> bool:
 
 
 def _joined(query: Query, sections: Sequence[str]) -> Mention | None:
-    """Two drugs' names without anything between them: a product of both, unless the question is about taking them together."""
+    """Two drugs' names without anything between them: a product of both, unless the question is about taking them together, or
+    about both in turn.
+    """
+    if _IN_TURN.search(query.folded):
+        return None
     for first, second in itertools.pairwise(query.mentions):
         if first.end == second.start and first.kind == second.kind == "drug" and "药物相互作用" not in sections:
             documents = tuple(dict.fromkeys((*first.documents, *second.documents)))

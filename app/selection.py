@@ -57,12 +57,14 @@ def speaking_of(release: Release, documents: Sequence[Document], populations: Se
     return [unit for unit in _clinical(release, documents) if any(group.about.search(fold(unit.text)) for group in populations)]
 
 
-def covering(release: Release, documents: Sequence[Document], query: Query) -> list[Unit]:
-    """Sentences of the clinical sections that fit what is said beside the names, the best first where they differ much."""
+def covering(release: Release, documents: Sequence[Document], query: Query, least: float | None = None) -> list[Unit]:
+    """Sentences of the clinical sections that fit what is said beside the names by at least so much, the best first where they
+    differ much.
+    """
     units = _clinical(release, documents)
     scored = list(zip(fits(release, units, query), units, strict=True))
     best = max((score for score, _ in scored), default=0.0)
-    chosen = [(score, unit) for score, unit in scored if score >= max(FITTING, _NEAR_BEST * best)]
+    chosen = [(score, unit) for score, unit in scored if score >= max(FITTING if least is None else least, _NEAR_BEST * best)]
     return unique([unit for _, unit in sorted(chosen, key=lambda pair: -pair[0])])[:MOST_SENTENCES]
 
 

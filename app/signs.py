@@ -29,6 +29,11 @@ _NEAR_BEST = 0.7
 _CANDIDATES = 25
 # Sections by which people ask what they have, or which their descriptions hit by chance.
 _ASKED = frozenset("概述 病因 临床表现 诊断要点 急症信号 并发症 检查检验 好发人群 治愈率 注意事项 不良反应 漏服 饮酒 驾驶 手术".split())
+# What people ask of their signs besides; two signs must be told then.
+_ASKED_OF_SIGNS = _ASKED | {"就诊科室", "治疗方法", "其他治疗", "治疗周期", "传染性"}
+_DOSE = "用法用量"
+# Words that a question about a drug holds; where none stands, 一次就几滴 is told of a patient.
+_OF_DRUGS = re.compile("药|吃|服|片|粒|针|剂")
 
 
 def describes(question: Question) -> bool:
@@ -42,6 +47,9 @@ def describes(question: Question) -> bool:
     length = sum(map(len, question.query.residue))
     story = length >= LONG and not _YES_OR_NO.search(question.query.folded)
     asks = length >= SHORT and len(told) >= FEWEST and question.sections == ("概述",)
+    if signs >= FEWEST and not question.query.mentions:
+        told_of = {_DOSE} if length >= SHORT and not _OF_DRUGS.search(question.query.folded) else set()
+        return set(question.sections) <= _ASKED_OF_SIGNS | told_of
     return signs >= (1 if story or asks else FEWEST) and set(question.sections) <= _ASKED
 
 

@@ -20,6 +20,7 @@ from indexer.terms import fold, terms
 # measured by tests/benchmarks/answers.py, which prints the curve.
 COVERED = 0.62
 _MOST_DOCUMENTS = 3
+_WORD = 2  # characters of the unknown thing that a text must hold: 润肤 of 润肤霜
 _LOOKED_THROUGH = 30
 # Where a question for a section may look when it names a condition instead of a drug or disease that is held.
 _FITTING_SECTIONS = {"治疗药物": ("适应症",), "治疗方法": ("适应症",), "概述": ("临床表现",)}
@@ -44,23 +45,40 @@ def unknown_subject(release: Release, question: Question) -> Finding:
     purpose = PURPOSE.fullmatch(question.unknown)
     name = purpose[1] if purpose else question.unknown
     kinds = kinds_of(release, question.sections)
-    near = release.names.near(name, kinds) or release.names.containing(name, kinds)
+    near = release.names.near(name, kinds) or release.names.containing(name, kinds) or release.names.containing(name, {"drug", "disease"})
     if not near:
         written, near = release.names.heard(name, kinds)
         name = written or name
-    if near:
+    if near and not (asks_outside(release, question) and not _any_holds(release, question, near)):
         return Clarification(f"没有收录“{name}”。您要找的是：", tuple(near), name)
-    return Refusal(f"没有收录“{name}”。", tuple(release.names.related(name, kinds)), name)
+    return Refusal(f"没有收录“{name}”。", tuple(near or release.names.related(name, kinds)), name)
+
+
+def _any_holds(release: Release, question: Question, positions: Sequence[int]) -> bool:
+    """Whether one of these documents has a section that is asked for; to ask which is meant would lead nowhere otherwise."""
+    documents = [release.store.document(position) for position in positions]
+    return any(release.guide.find(document, name) for document in documents for name in question.sections)
 
 
 def _in_subjects(release: Release, question: Question) -> list[Unit]:
-    """What a named disease's texts say of the unknown thing, by the words of texts for it: CABG in those of 冠心病. Never a dose."""
-    if DOSE in question.sections or not question.subjects:
+    """What a named disease's texts say of the unknown thing, by the words of texts for it: CABG in those of 冠心病. Never a dose, but how
+    often of what is no drug's name: 润肤霜.
+    """
+    if not question.subjects or (DOSE in question.sections and release.names.is_chemical(question.unknown)):
         return []
     at = question.query.folded.find(question.unknown)
     meant = [said for said in question.query.said if at <= said.start < at + len(question.unknown)]
     documents = [release.store.document(position) for subject in question.subjects for position in subject.documents]
-    return [u for u in covering(release, documents, question.query) if any(said.stands_in(fold(u.text)) for said in meant)]
+    fitting = covering(release, documents, question.query)
+    if DOSE not in question.sections and (spoken := [u for u in fitting if any(said.stands_in(fold(u.text)) for said in meant)]):
+        return spoken
+    head = question.unknown[:_WORD]
+    return [u for u in mentioning(release, documents, [head]) if fold(u.section.title) not in _drug_titles(release)][:MOST_SENTENCES]
+
+
+def _drug_titles(release: Release) -> tuple[str, ...]:
+    """Headings under which a disease's drugs stand: what is asked of one of them is not answered from a list."""
+    return release.guide.titles("治疗药物")[:1]
 
 
 def stranger_named(release: Release, question: Question) -> Finding | None:

@@ -146,7 +146,8 @@ def samples_of(data: Data, split: str = "train") -> Iterator[dict[str, Any]]:
         turns = sample.get("messages")
         if not isinstance(turns, list) or len(turns) < 2 or [turn.get("role") for turn in turns[-2:]] != ["user", "assistant"]:
             raise QizhenError(f"样本 `{sample.get('id', '?')}` 的 messages 不是以一问一答结束", "运行 qizhen-finetune data check")
-        chosen = (not data.kinds or sample.get("kind") in data.kinds) and (not data.fields or sample.get("field") in data.fields)
+        kind, fields = sample.get("kind"), data.fields
+        chosen = (not data.kinds or kind in data.kinds) and (not fields or kind != "closed" or sample.get("field") in fields)
         if chosen and sample.get("split", "train") == split:
             yield sample
 

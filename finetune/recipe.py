@@ -61,7 +61,8 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What is learnt from. `kinds` and `fields` choose among the samples (empty: all); `repeats` takes a kind n times an epoch.
+    """What is learnt from. `kinds` chooses among the samples and `fields` among those of kind `closed` (empty: all): the others
+    teach how to answer, whatever they are about. `repeats` takes a kind n times an epoch.
 
     Only samples of the split `train` are learnt. Of plain texts all are; what is longer than `most_tokens` is cut into pieces.
     """

@@ -21,7 +21,11 @@ _CLASS = 4
 _LONGEST_HEARD = 8
 # What may follow or precede a name without being part of a longer one.
 _JOINTS = "和与跟及或同、,;"
-_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂补停换输挂成滴涂喷含打"
+_VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂补停换输挂成滴涂喷含打完老总犯拍照查"
+# Characters that no product's name has between an ingredient or a disease and its form: 骨质疏松拍片, 脑梗死溶栓, 青春痘抹啥药膏.
+_NO_PRODUCT = "的拍照查溶取抹涂擦吃喝啥咋哪什怎药"
+# What follows 病 in words of which it is no end: 抗病毒.
+_ON = "毒人情因程史房变灶原例"
 # Before a dosage form it counts pieces and belongs to no name: 速尿片一片.
 _COUNTED = frozenset("一二两三四每半几")
 
@@ -331,7 +335,7 @@ class NameIndex:
             return ""
         for reach in range(5):
             middle = after[:reach]
-            broken = any(c in _JOINTS + "的" or not c.isalnum() for c in middle) or any(word in middle for word in self._light)
+            broken = any(c in _JOINTS + _NO_PRODUCT or not c.isalnum() for c in middle) or any(word in middle for word in self._light)
             if broken or middle in _COUNTED:
                 return ""
             form = next((form for form in self._forms if after[reach:].startswith(form)), "")
@@ -348,9 +352,10 @@ class NameIndex:
         following = re.match(r"[\u3400-\u9fff]{1,6}", after)
         if following and following[0][0] not in _JOINTS and not after.startswith(self._words.no_disease_ends):
             ends = [following[0][: following[0].find(e) + len(e)] for e in self._words.disease_ends if e in following[0]]
+            ends = [piece for piece in ends if not (piece.endswith("病") and following[0][len(piece) : len(piece) + 1] in [*_ON])]
             short = [piece for piece in ends if not any(word in piece for word in self._words.question)]
             tail = min(short, key=len, default="")
-            if tail[:1] in "的是会有能吃用要需做怎什哪不可还又再也都并":
+            if tail[:1] in "的是会有能吃用要需做怎什哪不没无未可还又再也都并":
                 tail = ""
         return head + surface + tail if head or tail else ""
 

@@ -15,6 +15,9 @@ _CLAUSE = re.compile(r"[,。;!?\n、:]+")
 _PARTICLES = "吗呢吧么嘛"
 _HAN_END, _HAN_START = re.compile(r"[\u3400-\u9fff]+$"), re.compile(r"^[\u3400-\u9fff]+")
 _SHORTEST_NAME = 2
+_DOSE = "用法用量"
+# What may be given for a disease without being a drug's name.
+_NO_NAME = re.compile("[水盐肉奶糖饭蛋豆果菜油茶鱼汤粥]|抗生素|激素|消炎药|止痛药|退烧药|胰岛素")
 _CONTENT = re.compile(r"[^\W_]")
 
 
@@ -78,8 +81,8 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
     strangers = guide.elsewhere.find(masked)
     kinds = {*(m.kind for m in mentions), *(s.kind for s in strangers)} or {"drug", "disease", "text"}
     cues = guide.cues(masked, kinds, headings)
-    if not cues and kinds == {"disease"}:  # a disease held beside a drug that may not be
-        cues = guide.cues(masked, {"drug"})
+    if not cues and kinds == {"disease"}:
+        cues = _of_another_drug(masked, guide)
     cues = _without_company(cues or guide.cues_by_sound(masked, kinds), _clauses(masked), guide)
     populations = guide.populations_in(masked) + _patients(mentions, guide)
     spans = [(m.start, m.end) for m in mentions] + [(c.start, c.end) for c in cues] + [(s, e) for _, s, e in populations]
@@ -103,6 +106,18 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
         tuple(run for start, end in clauses for run in _runs(unsaid[start:end], guide)),
         strangers,
     )
+
+
+def _of_another_drug(masked: str, guide: SectionGuide) -> list[Cue]:
+    """What a question that names a disease only asks of a drug, which may be one that is not held; where its form asks something of
+    the disease, only a dose, and none of food or of a class of drugs.
+
+    心梗发作先干什么 asks for no indications, 心衰一天喝多少水 for no drug's dose.
+    """
+    cues = guide.cues(masked, {"drug"})
+    if not guide.hints(masked, "disease"):
+        return cues
+    return [cue for cue in cues if cue.name == _DOSE and not _NO_NAME.search(masked)]
 
 
 def _without_company(cues: Sequence[Cue], clauses: Sequence[tuple[int, int]], guide: SectionGuide) -> list[Cue]:
@@ -130,7 +145,8 @@ def _whole_word(mention: Mention, folded: str, rest: str, unsaid: str, names: Na
     """
     if mention.is_other:
         return mention
-    before = names.touching(_HAN_END.findall(rest[: mention.start]), at_end=True)
+    around = unsaid if mention.kind == "drug" else rest  # no sign makes a drug's name longer: 拉稀蒙脱石散
+    before = names.touching(_HAN_END.findall(around[: mention.start]), at_end=True)
     after = names.touching(_HAN_START.findall(rest[mention.end :]), at_end=False) if mention.kind == "drug" else ""
     if len(mention.surface) == _SHORTEST_NAME and mention.end - mention.start == _SHORTEST_NAME:
         said_after = names.touching(_HAN_START.findall(unsaid[mention.end :]), at_end=False) if after else ""

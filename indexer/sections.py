@@ -66,6 +66,7 @@ class Words:
     self_harm: tuple[str, ...]
     opinion: tuple[str, ...] = ()
     instruction: tuple[str, ...] = ()
+    care: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
