@@ -11,6 +11,7 @@ from typing import Any
 
 from app.local_model import load_model
 from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
+from indexer.errors import GeneratorError
 
 Turns = Sequence[tuple[str, str]]
 Progress = Callable[[str, int, int], None]
@@ -122,6 +123,10 @@ class AskModel:
 
 def open_model(base: Path, adapter: Path | None = None, batch: int = 16) -> AskModel:
     """Load a model and its adapter, in float32 on a processor. Raises GeneratorError where that cannot be done."""
-    import torch
-
+    try:
+        import torch
+    except ImportError as error:
+        raise GeneratorError(
+            "闭卷作答缺少组件 `torch`", '安装附加组件 finetune：pip install -c constraints.txt -e ".[finetune]"'
+        ) from error
     return AskModel(*load_model(str(base), str(adapter or ""), in_float32=not torch.cuda.is_available()), batch)

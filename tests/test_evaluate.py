@@ -501,6 +501,8 @@ def test_all_four_columns_with_a_model_that_babbles(
     manifest = json.loads((tmp_path / "manifest.json").read_text("utf-8"))["model"]
     assert manifest["template"]["name"] == "qizhen"
     assert manifest["same_in_batches"] is True
+    assert len({manifest["base"]["digest"], manifest["adapter"]["digest"], ""}) == 3
+    assert (tmp_path / "exam-0-standards.svg").read_text("utf-8").startswith("<svg")
     assert "最差的回答：闭卷" in (tmp_path / "report.md").read_text("utf-8")
 
 
