@@ -313,10 +313,9 @@ class _Asked:
 
 
 def _written(units: Sequence[Unit]) -> int:
-    """Characters that units of one section take as evidence, their heading once."""
-    return sum(len(unit.text) + len("[10] ") for unit in units) + (
-        len(units[0].document.title + units[0].section.title) + 3 if units else 0
-    )
+    """Characters that units of one section take as evidence, on lines of their own below their heading."""
+    heading = f"{units[0].document.title} · {units[0].section.title}\n" if units else ""
+    return len(heading) + sum(len(f"[10] {unit.text}\n") for unit in units)
 
 
 def _fitting(units: Sequence[Unit], room: int) -> list[Unit]:
