@@ -14,7 +14,7 @@ from indexer.terms import bare, fold
 
 ROOT = Path(__file__).parent.parent
 MATTER = {
-    "drug": "适应症 用法用量 禁忌 不良反应 注意事项 药物相互作用 特殊人群 药理作用 规格与剂型 药物类别 贮藏 成分".split(),
+    "drug": "适应症 用法用量 禁忌 不良反应 注意事项 药物相互作用 特殊人群 药理作用 规格与剂型 药物类别 贮藏 成分 孕妇 儿童".split(),
     "disease": [
         *"概述 病因 临床表现 检查检验 诊断要点 治疗药物 其他治疗 治疗方法".split(),
         *"急症信号 就诊科室 预防 并发症 好发人群 传染性 治疗周期 治愈率".split(),
@@ -56,6 +56,7 @@ def test_the_original_evaluation_s_question_is_held_out_for_the_test(asking: Ask
 
 def test_fields_are_canonical_sections(asking: Asking, guide: SectionGuide) -> None:
     names = {(kind, section.name) for section in guide.sections for kind in section.kinds}
+    names |= {("drug", population.name) for population in guide.populations}
     assert {key for key in asking.forms if key[1] != "*"} <= names
 
 
