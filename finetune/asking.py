@@ -3,7 +3,7 @@
 import random
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 SHIPPED = Path(__file__).parent / "questions.toml"
 ANY_FIELD = "*"
-_NAME, _HEADING = "名", "章节"
+_NAME, _HEADING, _GROUP = "名", "章节", "人群"
 _SLOT = re.compile(r"\{([^{}]+)\}")
 # Shares of questions that are roughened. Measured on nothing: enough of each to be met in training, and most questions left plain.
 _POLITE_BEFORE, _POLITE_BEHIND, _UNPUNCTUATED, _SLIPPED = 0.12, 0.06, 0.3, 0.03
@@ -96,14 +96,26 @@ class Asking:
 def load_asking(path: Path = SHIPPED) -> Asking:
     """The ways of asking that come with the project, or those of another file of the same shape."""
     raw = tomllib.loads(path.read_text("utf-8"))
-    forms = [_form(entry) for entry in raw["field"]]
+    groups: dict[str, list[str]] = raw["groups"]
+    entries = (one for entry in raw["field"] for one in (_of_groups(entry, groups) if entry["name"] == _GROUP else [entry]))
+    forms = [_form(entry) for entry in entries]
     noise = raw["noise"]
     slips = tuple((right, written) for right, written in noise["slips"])
     return Asking(
         {(form.kind, form.field): form for form in forms},
-        {name: tuple(words) for name, words in raw["slots"].items()},
+        {name: tuple(words) for name, words in (*raw["slots"].items(), *groups.items())},
         Noise(tuple(noise["before"]), tuple(noise["behind"]), slips),
     )
+
+
+def _of_groups(entry: Mapping[str, Any], groups: Iterable[str]) -> list[dict[str, Any]]:
+    """The entry that asks for patient groups as one for each group, its words in the place of {人群}."""
+
+    def about(group: str, texts: Sequence[str]) -> list[str]:
+        return [text.replace(f"{{{_GROUP}}}", f"{{{group}}}") for text in texts]
+
+    asked = ("ask", "held_out", "follow")
+    return [{"kind": entry["kind"], "name": group} | {key: about(group, entry[key]) for key in asked} for group in groups]
 
 
 def _form(entry: Mapping[str, Any]) -> Form:

@@ -124,7 +124,8 @@ class _Reader:
         for entity, splits in sorted(self._splits.items()):
             if len(splits) > 1:
                 yield f"“{entity}”同时在 {'、'.join(sorted(splits))} 里"
-        leaked = {d: e for e, documents in self._answers_from.items() if "train" not in self._splits.get(e, ()) for d in documents}
+        held_out = (entity for entity, splits in self._splits.items() if "train" not in splits)
+        leaked = {document: entity for entity in held_out for document in self._answers_from[entity]}
         for document in sorted(self._in_training & set(leaked)):
             yield f"训练样本里出现了留出的“{leaked[document]}”的文档 `{document}`"
 

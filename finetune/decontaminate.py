@@ -35,6 +35,8 @@ class Against:
 
     def why(self, sample: Sample) -> str:
         """`question`, `overlap`, `entity`, or "" for a clean sample; the first that holds."""
+        if not self.questions:
+            return "entity" if sample.entity in self.entities else ""
         asked = [bare(asked_in(content)) for role, content in sample.messages if role == "user"]
         if any(question in self.questions for question in asked):
             return "question"

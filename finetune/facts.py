@@ -17,6 +17,7 @@ from indexer.sentences import sentence_spans
 from indexer.terms import bare, fold
 
 _BUCKETS = 10_000
+_GROUPS_TOGETHER = "特殊人群"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One field of one document. `position` is the document's; `field` is a canonical section, or the heading where none means it.
+    """One field of one document. `position` is the document's; `field` is a canonical section, a patient group, or the heading where
+    neither is meant. `section` may be a sentence of a longer one, where that speaks of one group.
 
     `names` are the names by which nothing else is meant that says something different under this field, the title first; it is empty
     where every name of the document is shared by such another.
@@ -146,12 +148,25 @@ def _fields(document: Document, guide: SectionGuide) -> Iterable[tuple[Section, 
             for canonical in guide.sections
             if document.kind in canonical.kinds and heading in canonical.titles
         ]
-        name = min(fitting)[2] if fitting else section.title
+        groups = [population.name for population in guide.populations if heading in population.titles]
+        name = min(fitting)[2] if fitting else groups[0] if groups else section.title
         meant.append(name)
         rank = (min(fitting)[1] if fitting else 0, number)
         best[name] = min(best.get(name, rank), rank)
     for number, (section, name) in enumerate(zip(document.sections, meant, strict=True)):
         yield section, name if best[name][1] == number else section.title
+        if name == _GROUPS_TOGETHER:
+            yield from _of_groups(document, section, guide)
+
+
+def _of_groups(document: Document, section: Section, guide: SectionGuide) -> Iterable[tuple[Section, str]]:
+    """Sentences that begin with the name of a patient group and a colon, as sections of their own under the same heading."""
+    told: set[str] = set()
+    for start, end in sentence_spans(document.text, section.start, section.end):
+        group = document.text[start:end].partition("：")[0]
+        if guide.population(group) and group not in told:
+            told.add(group)
+            yield Section(section.title, start, end), group
 
 
 def _said(documents: Sequence[Document], fields: Sequence[Sequence[tuple[Section, str]]]) -> dict[tuple[int, str], str]:

@@ -21,10 +21,12 @@ _FIRST_SENTENCES_SHARE = 0.6
 _FEWEST_DISTRACTORS, _MOST_DISTRACTORS = 2, 4
 _THIRD_TURN_SHARE = 0.3
 _TRIES = 4
-# Fields whose texts answer for each other: no evidence of one is shown where the other is to be refused.
+_GROUPS = {"孕妇", "哺乳期妇女", "儿童", "老年人", "肾功能不全", "肝功能不全"}
+_OF_PATIENTS = {"用法用量", "禁忌", "不良反应", "注意事项", "药物相互作用", "特殊人群", "药物过量", "药代动力学", "不宜人群", "适用人群"}
+# Fields whose texts answer for each other: no evidence of one is shown where the other is to be refused, nor beside a patient group's.
 _RELATED = (
+    _GROUPS | _OF_PATIENTS,
     {"适应症", "药理作用", "药物类别", "主治疾病", "适应病症", "药物毒理", "药物药理"},
-    {"用法用量", "禁忌", "不良反应", "注意事项", "药物相互作用", "特殊人群", "药物过量", "药代动力学", "不宜人群", "适用人群"},
     {"规格与剂型", "成分", "性状", "剂型", "产品规格", "商品名", "品牌", "药品通用名", "产品名称", "包装"},
     {"贮藏", "有效期"},
     {"生产厂家", "批准文号", "产地类型", "生产厂家地址", "生产厂家名称", "品牌"},
@@ -181,8 +183,7 @@ class _Asked:
     def _only_distractors(self) -> Sample | None:
         template, split = self._template()
         others = self._allowed((*self._maker.alike.get(self._fact.number, ()), *self._maker.near[self._fact.number]), split)
-        related = set[str]().union(*(fields for fields in _RELATED if self._fact.field in fields))
-        others += [fact for fact in self._siblings() if fact.field not in related and fact.field != self._fact.field]
+        others += self._unrelated_siblings()
         question = self._question(template, self._form, self._name(), self._fact.section.title)
         return self._refused_before(self._entity.name, split, template, question, others)
 
@@ -250,7 +251,8 @@ class _Asked:
 
     def _distractors(self, split: str) -> list[Fact]:
         """Other sections of the document, the same section of look-alikes, and the texts nearest to this one under the same field."""
-        siblings = [fact for fact in self._siblings() if fact.field != self._fact.field]
+        others = self._unrelated_siblings() if self._fact.field in _GROUPS else self._siblings()
+        siblings = [fact for fact in others if fact.field != self._fact.field]
         alike = self._allowed(self._maker.alike.get(self._fact.number, ()), split)
         near = self._allowed(self._maker.near[self._fact.number], split)
         chosen = [*self._dice.sample(siblings, min(2, len(siblings))), *alike[:1], *self._dice.sample(near, min(2, len(near)))]
@@ -266,7 +268,14 @@ class _Asked:
         return [fact for fact in facts if split != "train" or self._knowledge.entity(fact).split == "train"]
 
     def _siblings(self) -> list[Fact]:
-        return [self._knowledge.facts[n] for n in self._knowledge.facts_of[self._fact.position] if n != self._fact.number]
+        """Other facts of the document, none of which holds this one or lies within it."""
+        own = self._fact.section
+        facts = (self._knowledge.facts[number] for number in self._knowledge.facts_of[self._fact.position])
+        return [fact for fact in facts if fact.section.end <= own.start or fact.section.start >= own.end]
+
+    def _unrelated_siblings(self) -> list[Fact]:
+        related = {self._fact.field}.union(*(fields for fields in _RELATED if self._fact.field in fields))
+        return [fact for fact in self._siblings() if fact.field not in related]
 
     def _template(self, split: str = "", form: Form | None = None) -> tuple[Template, str]:
         """A template, and the split that the sample then belongs to. Those of the form are drawn in turn, so that all are used."""
@@ -313,10 +322,9 @@ class _Asked:
 
 
 def _written(units: Sequence[Unit]) -> int:
-    """Characters that units of one section take as evidence, their heading once."""
-    return sum(len(unit.text) + len("[10] ") for unit in units) + (
-        len(units[0].document.title + units[0].section.title) + 3 if units else 0
-    )
+    """Characters that units of one section take as evidence, on lines of their own below their heading."""
+    heading = f"{units[0].document.title} · {units[0].section.title}\n" if units else ""
+    return len(heading) + sum(len(f"[10] {unit.text}\n") for unit in units)
 
 
 def _fitting(units: Sequence[Unit], room: int) -> list[Unit]:

@@ -32,14 +32,16 @@ _CONTACT = re.compile(
 )
 _ADVERTISEMENT = re.compile(
     r"(?:热线|电话|免费)(?:咨询|电话|热线)|(?:在线|点击)(?:咨询|预约|客服)|欢迎(?:来电|来院|致电|咨询|您来)|(?:我|本)院(?:位于|地址|专家|采用|引进|拥有|开展)"
-    r"|医院(?:地址|电话|官网|热线)|地址\s*[:：]|乘车路线|门诊时间|优惠|包治|祖传|疗程价|[^。]{0,12}(?:医院|门诊部|诊所|研究所)(?:是|为).{0,16}(?:权威|首选|最好|专业治疗)"
+    r"|医院(?:地址|电话|官网|热线)|地址\s*[:：]|乘车路线|门诊时间|优惠|包治|祖传|疗程价|(?:医院|门诊部|诊所|研究所)(?:是|为).{0,16}(?:权威|首选|最好|专业治疗)"
 )
 _COURTESY = re.compile(
     r"^(?:(?:您|你)好|谢谢|感谢|祝(?:您|你|患者|早日|身体)|希望(?:我|以上|上述|能).{0,20}(?:帮助|帮到|有用|满意)|(?:以上|上述)(?:是|就是).{0,24}(?:回答|解答|建议|介绍|回复)"
     r"|.{0,12}(?:期望|希望)我的(?:解释|回答|建议).{0,10}|感谢您的.{0,12}(?:咨询|提问|信任)|病情分析|指导意见|意见建议|医生建议)[^。！!？?]{0,12}[。！!，,：:]?$"
 )
+# Where none of these stands, every sentence says something: most answers need no cutting.
+_MAYBE_COURTESY = re.compile("[您你]好|谢|祝|希望|期望|以上|上述|病情分析|指导意见|意见建议|医生建议|说明书|医嘱|咨询医生|就诊|问医生")
 _NOTHING = re.compile(
-    r"^(?:请|建议)?(?:详见|参见|参照|遵照|按照?|仔细阅读|见)?(?:药品)?(?:说明书|医嘱)|^(?:请)?(?:遵医嘱|咨询医生|到医院就诊|问医生)[。！]?$"
+    r"^(?:请|建议)?(?:详见|参见|参照|遵照|按照?|仔细阅读|见)?(?:药品)?(?:说明书|医嘱)[^，,。]{0,6}[。！]?$|^(?:请)?(?:遵医嘱|咨询医生|到医院就诊|问医生)[。！]?$"
 )
 
 
@@ -199,6 +201,9 @@ def plain(text: str) -> str:
 
 def _without_courtesy_and_advertisements(text: str) -> str:
     """The sentences that say something of the matter; each stays as it was."""
+    suspect = (_CONTACT, _ADVERTISEMENT, _MAYBE_COURTESY)
+    if "\n" not in text and not any(pattern.search(text) for pattern in suspect):
+        return text
     kept: list[str] = []
     for line in text.split("\n"):
         spans = sentence_spans(line)

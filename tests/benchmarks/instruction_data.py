@@ -47,7 +47,8 @@ def patient_pairs(data: Path, count: int) -> Iterator[tuple[str, str]]:
     for number in range(count):
         short, long, answer = held[number % len(held)]
         turn = number // len(held)
-        question = short if turn == 0 else long if turn == 1 else f"{dice.choice(others)}，{short}"
+        plain = short if turn == 0 else long if turn == 1 and long != short else ""
+        question = plain or f"{dice.choice(others)}，{dice.choice(others)}，{short}"
         yield question, answer
         if number % 30 == 0:
             yield f"{question.rstrip('？?。')}。。", answer
@@ -63,6 +64,12 @@ def write_pairs(path: Path, data: Path, count: int) -> None:
 def peak() -> tuple[float, float]:
     """Gigabytes at most held by this process, and by the largest of those it started."""
     return tuple(resource.getrusage(who).ru_maxrss / 1024**2 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))  # type: ignore[return-value]
+
+
+def processor_seconds() -> float:
+    """Seconds that processors have spent on this process and on those it started and that have ended."""
+    uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
 def per_section(kb: tuple[Path, ...], share: float) -> dict[str, float]:
@@ -128,12 +135,14 @@ def main() -> None:
             question_files=(questions,),
             against=(options.data / "drug_indications" / "questions.jsonl",),
         )
+        spent = processor_seconds()
         report = build_data(settings)
+        spent = processor_seconds() - spent
         own, child = peak()
         size = (settings.out / SAMPLES).stat().st_size / 1e9
         sys.stdout.write(
             f"{report.samples} samples in {report.seconds} s ({report.samples / report.seconds:.0f} a second; goal {LONGEST} s), "
-            f"{options.workers} processes, {size:.2f} GB\n"
+            f"{spent:.0f} s of processor time, {options.workers} processes, {size:.2f} GB\n"
             f"memory at most: {own:.2f} GB here, {child:.2f} GB in the largest process beside, "
             f"{own + options.workers * child:.2f} GB in all (goal {MOST_MEMORY})\n"
             f"kinds {report.kinds}\nsplits {report.splits}\nleft out {report.left_out}, repeated {report.repeated}\n"
@@ -143,6 +152,7 @@ def main() -> None:
         checked = check_data(settings.out, kb)
         seconds = time.perf_counter() - started
         sys.stdout.write(f"checked {checked.samples} samples, {checked.spans} spans in {seconds:.0f} s: {len(checked.faults)} faults\n")
+        sys.stdout.writelines(f"  {fault}\n" for fault in checked.faults[:10])
         compare_near_duplicates([row["question"] for row in islice(rows(questions), 100_000)])
 
 
