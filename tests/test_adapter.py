@@ -8,7 +8,7 @@ from tiny_models import as_old_peft, edit_json, llama, lora
 from finetune.adapter import AdapterManifest, LoraSettings, check_adapter, modern_config, read_manifest, write_manifest
 from indexer.errors import WeightsError
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from finetune.merge_console import size_in_bytes
 from finetune.merge_plan import plan_merge
 from indexer.errors import QizhenError, WeightsError
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def merged(base: Path, adapters: list[Path], out: Path, dtype: str = "", **how: Any) -> dict[str, Any]:
@@ -616,7 +616,6 @@ class TestCommand:
         assert size_in_bytes(text) == size
 
 
-@pytest.mark.slow
 def test_memory_stays_near_one_tensor(tmp_path: Path) -> None:
     """A model of 200 MB in one file is merged within 60 MB of what an idle process with torch loaded takes."""
     base = llama(tmp_path / "base", rows=16000, hidden_size=512, intermediate_size=2048, num_hidden_layers=8)
