@@ -21,8 +21,10 @@ _DONE = {"replace": "替换", "linear": "加 LoRA", "embedding": "加 LoRA", "do
 
 def merge_command(
     base: Annotated[Path, typer.Option(help="基座模型的文件夹（Hugging Face 格式）。", metavar="DIR")],
-    adapter: Annotated[list[Path], typer.Option(help="适配器的文件夹，可多次给出，依次合并。", metavar="DIR")],
     out: Annotated[Path, typer.Option(help="写到哪个文件夹；已有的不覆盖。", metavar="DIR")],
+    adapter: Annotated[
+        list[Path] | None, typer.Option(help="适配器的文件夹，可多次给出，依次合并；不写则只转换格式。", metavar="DIR")
+    ] = None,
     form: Annotated[str, typer.Option(help="hf（safetensors）或 pth（Meta 原格式，只用于 LLaMA）。", metavar="FORM")] = "hf",
     dtype: Annotated[str, typer.Option(help=f"{'、'.join(DTYPES)}；不写则与基座相同。", metavar="DTYPE")] = "",
     shard_size: Annotated[str, typer.Option(help="每个分片最大多少，如 2GB、500MB。", metavar="SIZE")] = "2GB",
@@ -37,7 +39,7 @@ def merge_command(
         raise QizhenError(f"没有数值类型 `{dtype}`", "、".join(DTYPES))
     chosen: Form = "pth" if form == "pth" else "hf"
     most = size_in_bytes(shard_size)
-    made = plan_merge(base, adapter, dtype=dtype, untie=untie)
+    made = plan_merge(base, adapter or [], dtype=dtype, untie=untie)
     if plan:
         check_output(made, out, chosen)
         sys.stdout.write(json.dumps(_plan_as_json(made), ensure_ascii=False) + "\n" if as_json else _plan_as_text(made))

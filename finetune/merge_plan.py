@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
+from app.tokenizer import tokenizer_digest
 from app.weights import StoredTensor, stored_tensors, weights_digest
 from finetune.adapter import Adapter, open_adapter, told_together, value_faults
 from finetune.tensor_files import TensorEntry
-from finetune.tokenizer_files import chat_template, has_tokenizer, tokenizer_digests, tokenizer_size
+from finetune.tokenizer_files import chat_template, has_tokenizer, tokenizer_size
 from indexer.errors import QizhenError, WeightsError
 
 Kind = Literal["replace", "linear", "embedding", "dora", "dora_embedding"]
@@ -273,7 +274,7 @@ def _manifest_faults(plan: MergePlan) -> Iterator[str]:
             names[adapter.name] = adapter.manifest.template
             yield from _template_faults(adapter, having[-1] if having else None)
         wanted = adapter.manifest.tokenizer_digest
-        if wanted and having and wanted not in {digest for folder in having for digest in tokenizer_digests(folder)}:
+        if wanted and having and wanted not in map(tokenizer_digest, having):
             yield f"{adapter.name}：训练时的分词器（{wanted[:12]}…）不在这些文件夹里"
     if len(set(names.values())) > 1:
         yield "提示模板不一致：" + "，".join(f"{adapter} 用 `{name}`" for adapter, name in names.items())

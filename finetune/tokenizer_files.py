@@ -6,17 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.weights import file_digest
+from app.tokenizer import MODEL_FILE, SETTINGS_FILE
 from indexer.errors import WeightsError
 
-_PATTERNS = ("tokenizer*", "exact_tokenizer.py", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "chat_template*")
-_PIECES = "tokenizer.model"
+_PATTERNS = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "chat_template*", "exact_tokenizer.py")
 _WHOLE = "tokenizer.json"
 
 
 def has_tokenizer(folder: Path) -> bool:
     """Whether a folder holds a tokenizer."""
-    return (folder / _PIECES).is_file() or (folder / _WHOLE).is_file()
+    return (folder / MODEL_FILE).is_file() or (folder / _WHOLE).is_file()
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
@@ -29,16 +28,11 @@ def tokenizer_size(folder: Path) -> int:
     return 1 + max(_ids(folder), default=-1)
 
 
-def tokenizer_digests(folder: Path) -> set[str]:
-    """SHA-256 of tokenizer.model and tokenizer.json, as far as they are there."""
-    return {file_digest(folder / name) for name in (_PIECES, _WHOLE) if (folder / name).is_file()}
-
-
 def chat_template(folder: Path) -> str:
     """The tokenizer's own chat template, empty where it has none."""
     if (folder / "chat_template.jinja").is_file():
         return (folder / "chat_template.jinja").read_text("utf-8")
-    return str(_json(folder / "tokenizer_config.json").get("chat_template") or "")
+    return str(_json(folder / SETTINGS_FILE).get("chat_template") or "")
 
 
 def copy_tokenizer(folders: Sequence[Path], out: Path) -> list[str]:
@@ -50,8 +44,8 @@ def copy_tokenizer(folders: Sequence[Path], out: Path) -> list[str]:
     if not having:
         return []
     sources = tokenizer_files(having[-1])
-    if not (having[-1] / _PIECES).is_file():
-        kept = [folder / _PIECES for folder in reversed(having) if (folder / _PIECES).is_file()]
+    if not (having[-1] / MODEL_FILE).is_file():
+        kept = [folder / MODEL_FILE for folder in reversed(having) if (folder / MODEL_FILE).is_file()]
         sources += [path for path in kept[:1] if _same_ids(path, having[-1] / _WHOLE)]
     for path in sources:
         shutil.copyfile(path, out / path.name)
@@ -59,13 +53,14 @@ def copy_tokenizer(folders: Sequence[Path], out: Path) -> list[str]:
 
 
 def _ids(folder: Path) -> Iterator[int]:
-    if (folder / _PIECES).is_file():
-        yield _pieces(folder / _PIECES).get_piece_size() - 1
+    settings = _json(folder / SETTINGS_FILE)
+    if (folder / MODEL_FILE).is_file():
+        yield _pieces(folder / MODEL_FILE).get_piece_size() + len(settings.get("added", ())) - 1
     whole = _json(folder / _WHOLE)
     yield from _vocabulary(whole).values()
     yield from (token["id"] for token in whole.get("added_tokens", []))
     yield from _json(folder / "added_tokens.json").values()
-    yield from map(int, _json(folder / "tokenizer_config.json").get("added_tokens_decoder", {}))
+    yield from map(int, settings.get("added_tokens_decoder", {}))
 
 
 def _vocabulary(whole: Mapping[str, Any]) -> dict[str, int]:

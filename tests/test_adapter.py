@@ -9,7 +9,7 @@ from app.adapter_manifest import AdapterManifest, read_manifest, write_manifest
 from finetune.adapter import LoraSettings, check_adapter, modern_config
 from indexer.errors import GeneratorError, WeightsError
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")

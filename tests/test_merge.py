@@ -22,7 +22,7 @@ from finetune.merge_console import size_in_bytes
 from finetune.merge_plan import plan_merge
 from indexer.errors import QizhenError, WeightsError
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def merged(base: Path, adapters: list[Path], out: Path, dtype: str = "", **how: Any) -> dict[str, Any]:
@@ -145,6 +145,14 @@ def test_pickles_and_shards_go_in_and_bounded_shards_come_out(base: Path, first:
     (old / "pytorch_model-00002-of-00002.bin").unlink()
     with pytest.raises(WeightsError, match="应有 `00002` 个分片，只有 `1` 个"):
         plan_merge(old, [first])
+
+
+def test_without_an_adapter_only_the_container_and_the_dtype_change(base: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    ours = merged(base, [], tmp_path / "out", "bfloat16")
+    same(ours, {name: tensor.to(torch.bfloat16) for name, tensor in load_file(base / "model.safetensors").items()})
 
 
 class TestTied:
@@ -511,6 +519,17 @@ class TestFaults:
             plan_merge(copy, [first])
 
 
+def sentence_pieces(folder: Path) -> Any:
+    """A small SentencePiece model, written to `folder`/tokenizer.model."""
+    from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+
+    (folder / "text").write_text("非布司他用于痛风患者高尿酸血症的长期治疗。\n" * 20 + "abc abd\n" * 20, "utf-8")
+    SentencePieceTrainer.train(
+        input=str(folder / "text"), model_prefix=str(folder / "tokenizer"), vocab_size=40, hard_vocab_limit=False, minloglevel=9
+    )
+    return SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+
+
 class TestBeside:
     """What stands beside the weights."""
 
@@ -530,16 +549,25 @@ class TestBeside:
         assert [entry["digest"] for entry in manifest["adapters"]] == [weights_digest(adapter)]
         assert manifest["versions"].keys() == {"qizhen", "torch", "python"}
 
+    def test_a_tokenizer_of_ours_comes_out_as_it_went_in(self, tmp_path: Path) -> None:
+        from finetune.tokenizer import load_tokenizer, tokenizer_digest
+
+        pieces = sentence_pieces(tmp_path)
+        base = llama(tmp_path / "base", rows=len(pieces) + 1)
+        (tmp_path / "tokenizer.model").rename(base / "tokenizer.model")
+        adapter = lora(base, tmp_path / "adapter")
+        from app.exact_tokenizer import ExactTokenizer
+
+        ExactTokenizer(str(base / "tokenizer.model"), added=["[PAD]"]).save_pretrained(adapter)
+        write_manifest(adapter, AdapterManifest(template="qizhen", tokenizer_digest=tokenizer_digest(adapter)))
+        merge(plan_merge(base, [adapter]), tmp_path / "out")
+        kept = load_tokenizer(tmp_path / "out")
+        assert len(kept) == len(pieces) + 1
+        assert kept("非布司他", add_special_tokens=False)["input_ids"] == pieces.encode("非布司他")
+        assert read_manifest(tmp_path / "out").tokenizer_digest == tokenizer_digest(tmp_path / "out")
+
     def test_tokenizer_model_is_kept_where_it_was_lost_on_the_way(self, tmp_path: Path) -> None:
-        from sentencepiece import SentencePieceTrainer
-
-        (tmp_path / "text").write_text("非布司他用于痛风患者高尿酸血症的长期治疗。\n" * 20 + "abc abd\n" * 20, "utf-8")
-        SentencePieceTrainer.train(
-            input=str(tmp_path / "text"), model_prefix=str(tmp_path / "tokenizer"), vocab_size=40, hard_vocab_limit=False, minloglevel=9
-        )
-        from sentencepiece import SentencePieceProcessor
-
-        pieces = SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
+        pieces = sentence_pieces(tmp_path)
         base = llama(tmp_path / "base", rows=len(pieces))
         (tmp_path / "tokenizer.model").rename(base / "tokenizer.model")
         adapter = lora(base, tmp_path / "adapter")
@@ -588,7 +616,6 @@ class TestCommand:
         assert size_in_bytes(text) == size
 
 
-@pytest.mark.slow
 def test_memory_stays_near_one_tensor(tmp_path: Path) -> None:
     """A model of 200 MB in one file is merged within 60 MB of what an idle process with torch loaded takes."""
     base = llama(tmp_path / "base", rows=16000, hidden_size=512, intermediate_size=2048, num_hidden_layers=8)
