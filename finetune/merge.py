@@ -206,9 +206,10 @@ class _Merger:
         return self._plan.digest or digest_of((name, tensor.dtype, tensor.shape, digests[name]) for name, tensor in held.items())
 
     def _parts(self, planned: PlannedTensor, writers: Sequence[TensorWriter]) -> Iterator[tuple[TensorWriter, TensorEntry, Iterable[Any]]]:
-        if self.layout is None:
+        if self.layout is None or self.layout.is_whole(planned.name):
+            entry = self.layout.entries(planned.entry)[0] if self.layout else planned.entry
             plain = None if self._before else planned.plain
-            yield writers[0], planned.entry, plain.pieces() if plain else tensor_pieces(self._value(planned))
+            yield writers[0], entry, plain.pieces() if plain else tensor_pieces(self._value(planned))
             return
         parts = self.layout.parts(planned.name, self._value(planned))
         for writer, entry, part in zip(writers, self.layout.entries(planned.entry), parts, strict=True):

@@ -47,6 +47,10 @@ class MetaLayout:
             return int(self.config["num_attention_heads"])
         return int(_key_heads(self.config)) if name.endswith("k_proj.weight") else 0
 
+    def is_whole(self, name: str) -> bool:
+        """Whether a tensor is written as it is: in one file, its rows in their order."""
+        return self.files == 1 and not self.heads(name)
+
     def entries(self, tensor: TensorEntry) -> list[TensorEntry]:
         """What each file holds of a tensor. Raises KeyError for a name that LLaMA does not have."""
         name, dimension = _place(tensor.name)
