@@ -52,11 +52,12 @@ class Noise:
 
 @dataclass(frozen=True)
 class Asking:
-    """The content of a questions.toml."""
+    """The content of a questions.toml. `more` asks for the rest of an answer."""
 
     forms: Mapping[tuple[str, str], Form]
     slots: Mapping[str, tuple[str, ...]]
     noise: Noise
+    more: tuple[Template, ...]
 
     def form(self, kind: str, field: str) -> Form:
         """How a field of a kind is asked for; a field without an entry by its heading."""
@@ -105,6 +106,7 @@ def load_asking(path: Path = SHIPPED) -> Asking:
         {(form.kind, form.field): form for form in forms},
         {name: tuple(words) for name, words in (*raw["slots"].items(), *groups.items())},
         Noise(tuple(noise["before"]), tuple(noise["behind"]), slips),
+        tuple(Template(f"more/f{number:02d}", text, "train") for number, text in enumerate(raw["more"]["ask"], 1)),
     )
 
 

@@ -59,7 +59,9 @@ def build_command(
     per_section: Annotated[str, typer.Option(help="每个章节平均多少条样本。", metavar="N 或 drug=N,disease=N")] = "12",
     dev: Annotated[float, typer.Option(min=0, max=0.5, help="留作开发集的药品和疾病的份额。")] = 0.05,
     test: Annotated[float, typer.Option(min=0, max=0.5, help="留作测试集的药品和疾病的份额。")] = 0.05,
-    longest_answer: Annotated[int, typer.Option(min=20, help="一个回答最多多少字；更长的章节取开头的整句。")] = Limits().answer,
+    longest_answer: Annotated[
+        int, typer.Option(min=20, help="一个回答最多多少字；更长的章节取开头的整句，其余由追问接着答。")
+    ] = Limits().answer,
     longest_evidence: Annotated[int, typer.Option(min=100, help="一份资料最多多少字。")] = Limits().evidence,
     seed: Annotated[int, typer.Option()] = 7,
     workers: Annotated[int, typer.Option(min=0, help="进程数；0 为处理器数。结果与进程数无关。")] = 0,

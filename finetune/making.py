@@ -20,6 +20,8 @@ _TITLE_SHARE = 0.6
 _FIRST_SENTENCES_SHARE = 0.6
 _FEWEST_DISTRACTORS, _MOST_DISTRACTORS = 2, 4
 _THIRD_TURN_SHARE = 0.3
+# Of the dialogues about a section longer than an answer, those that ask for the rest, in so many parts at most.
+_CONTINUED_SHARE, _MOST_PARTS = 0.5, 3
 _TRIES = 4
 _GROUPS = {"孕妇", "哺乳期妇女", "儿童", "老年人", "肾功能不全", "肝功能不全"}
 _OF_PATIENTS = {"用法用量", "禁忌", "不良反应", "注意事项", "药物相互作用", "特殊人群", "药物过量", "药代动力学", "不宜人群", "适用人群"}
@@ -83,16 +85,25 @@ class Maker:
                         yield sample
                         break
 
-    def answer_span(self, fact: Fact) -> tuple[int, int] | None:
-        """The section as it stands; of one beyond the limit the whole sentences from its head that fit. None where not one fits."""
-        document = self.knowledge.document(fact)
-        body = document.body(fact.section)
-        start = fact.section.start + len(body) - len(body.lstrip())
-        end = fact.section.start + len(body.rstrip())
+    def answer_spans(self, fact: Fact) -> list[tuple[int, int]]:
+        """The section as it stands; one beyond the limit in runs of whole sentences that fit, from its head up to a sentence that does not.
+
+        Empty where not even the first sentence fits.
+        """
+        text = self.knowledge.document(fact).text
+        start, end = _trimmed(text, fact.section.start, fact.section.end)
         if end - start <= self.limits.answer:
-            return start, end
-        fitting = [unit.end for unit in self.knowledge.units(fact) if unit.end - start <= self.limits.answer]
-        return (start, fitting[-1]) if fitting else None
+            return [(start, end)]
+        spans: list[tuple[int, int]] = []
+        for unit in self.knowledge.units(fact):
+            if spans and unit.end - spans[-1][0] <= self.limits.answer:
+                spans[-1] = spans[-1][0], unit.end
+                continue
+            head, _ = _trimmed(text, spans[-1][1] if spans else start, end)
+            if unit.end - head > self.limits.answer:
+                break
+            spans.append((head, unit.end))
+        return spans
 
 
 @dataclass(frozen=True)
@@ -118,12 +129,12 @@ class _Asked:
 
     def closed(self) -> Sample | None:
         """The bare question, and the text of the section."""
-        span = self._maker.answer_span(self._fact)
-        if not self._fact.names or not span:
+        spans = self._maker.answer_spans(self._fact)
+        if not self._fact.names or not spans:
             return None
         template, split = self._template()
         question = self._question(template, self._form, self._name(), self._fact.section.title)
-        return self._sample("closed", split, template, (("user", question),), self._document.text[slice(*span)], [self._place(*span)])
+        return self._sample("closed", split, template, (("user", question),), self._said(spans[0]), [self._place(*spans[0])])
 
     def cited(self) -> Sample | None:
         """The question behind numbered evidence, most of it beside the point."""
@@ -137,11 +148,28 @@ class _Asked:
         return self._from_evidence("contrast", template, split, [self._dice.choice(others)]) if others else None
 
     def dialogue(self) -> Sample | None:
-        """A question for another field of the same entity and its answer, then one for this field that leans on it."""
-        span = self._maker.answer_span(self._fact)
-        others = [f for f in self._siblings() if f.field != self._fact.field and self._maker.answer_span(f)]
-        if not self._fact.names or not span or not others:
+        """A question for another field of the same entity and its answer, then one for this field that leans on it; or, where the answer
+        is longer than the limit, this field asked for, and then for the rest.
+        """
+        spans = self._maker.answer_spans(self._fact)
+        others = [fact for fact in self._siblings() if fact.field != self._fact.field and self._maker.answer_spans(fact)]
+        if not self._fact.names or not spans:
             return None
+        if len(spans) > 1 and self._dice.random() < _CONTINUED_SHARE:
+            return self._continued(spans[: self._dice.randint(2, _MOST_PARTS)])
+        return self._leaning(spans[0], others) if others else None
+
+    def _continued(self, spans: Sequence[tuple[int, int]]) -> Sample:
+        first = self._dice.choice(self._form.ask)
+        turns = [("user", self._question(first, self._form, self._name(), self._fact.section.title))]
+        template = first
+        for span in spans[:-1]:
+            template = self._dice.choice(self._maker.asking.more)
+            turns += [("assistant", self._said(span)), ("user", self._maker.asking.fill(template, "", "", self._dice))]
+        places = [self._place(*span) for span in spans]
+        return self._sample("dialogue", self._entity.split, template, turns, self._said(spans[-1]), places)
+
+    def _leaning(self, span: tuple[int, int], others: Sequence[Fact]) -> Sample:
         turns: list[tuple[str, str]] = []
         places: list[Place] = []
         count = 2 if len(others) > 1 and self._dice.random() < _THIRD_TURN_SHARE else 1
@@ -149,14 +177,16 @@ class _Asked:
             form = self._maker.asking.form(self._document.kind, fact.field)
             template = self._dice.choice(form.follow if number else form.ask)
             name = self._dice.choice(fact.names) if fact.names else self._document.title
-            own = self._maker.answer_span(fact) or (0, 0)
-            turns += [("user", self._question(template, form, name, fact.section.title)), ("assistant", self._document.text[slice(*own)])]
+            own = self._maker.answer_spans(fact)[0]
+            turns += [("user", self._question(template, form, name, fact.section.title)), ("assistant", self._said(own))]
             places.append(self._place(*own))
         template = self._dice.choice(self._form.follow)
         question = self._question(template, self._form, "", self._fact.section.title)
-        answer = self._document.text[slice(*span)]
         messages = (*turns, ("user", question))
-        return self._sample("dialogue", self._entity.split, template, messages, answer, [*places, self._place(*span)])
+        return self._sample("dialogue", self._entity.split, template, messages, self._said(span), [*places, self._place(*span)])
+
+    def _said(self, span: tuple[int, int]) -> str:
+        return self._document.text[slice(*span)]
 
     def refusal(self) -> Sample | None:
         """One of four: a name that is not held, bare or before evidence of others; a held one without the field, or without its text."""
@@ -319,6 +349,12 @@ class _Asked:
     ) -> Sample:
         whole = (*messages, ("assistant", answer))
         return Sample(kind, split, self._entity.name, self._fact.field, template.id, whole, tuple(places), shown)
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span without white space at its ends."""
+    body = text[start:end]
+    return start + len(body) - len(body.lstrip()), start + len(body.rstrip())
 
 
 def _written(units: Sequence[Unit]) -> int:

@@ -104,7 +104,9 @@ def test_what_is_refused_is_not_held(folder: Path, documents: dict[str, Document
 
 
 def test_a_dialogue_s_last_question_does_not_name_its_drug(folder: Path, documents: dict[str, Document]) -> None:
-    for row in _rows(folder, "dialogue"):
+    dialogues = _rows(folder, "dialogue")
+    assert 0.1 < sum(row["template"].startswith("more/") for row in dialogues) / len(dialogues) < 0.5
+    for row in dialogues:
         (document,) = {place["id"] for place in row["provenance"]["documents"]}
         names = (documents[document].title, *documents[document].aliases)
         assert any(name in row["messages"][0]["content"] for name in names)
@@ -157,6 +159,13 @@ def test_a_long_section_is_cut_behind_a_sentence(write_lines: Callable[..., Path
     build_data(BuildSettings(kb=(path,), out=tmp_path, limits=Limits(answer=30), shares=Shares(0, 0), mix={"closed": 1}, workers=1))
     answers = {row["messages"][-1]["content"] for row in _rows(tmp_path, "closed")}
     assert answers == {"- 甲类病人禁用。\n- 乙类病人禁用，丙类病人也禁用。"}
+    build_data(BuildSettings(kb=(path,), out=tmp_path, limits=Limits(answer=30), shares=Shares(0, 0), mix={"dialogue": 1}, workers=1))
+    for row in _rows(tmp_path, "dialogue"):
+        assert row["template"].startswith("more/")
+        assert [turn["content"] for turn in row["messages"][1::2]] == [
+            "- 甲类病人禁用。\n- 乙类病人禁用，丙类病人也禁用。",
+            "- 丁类病人禁用。",
+        ]
 
 
 def test_limits_hold(folder: Path, documents: dict[str, Document]) -> None:
