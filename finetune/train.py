@@ -13,7 +13,7 @@ from app.adapter_manifest import AdapterManifest, write_manifest
 from app.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
 from app.weights import weights_digest
 from finetune.adapter import check_adapter
-from finetune.checkpoints import clear_unfinished, counts_of, last_checkpoint, step_of
+from finetune.checkpoints import begin, check_folder, counts_of, finish, last_checkpoint, step_of
 from finetune.encoding import Sequences, encode_samples, encode_texts, encoder, files_digest, read_lines, samples_of, texts_of
 from finetune.recipe import Recipe, as_settings
 from finetune.rows import Batching, Rows, batching, lay_out
@@ -40,7 +40,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Trained:
     """
     out = Path(recipe.out)
     check_sources(recipe)
-    _check_out(out, resume=resume)
+    check_folder(out, resume=resume)
     check_components(recipe)
     from accelerate import PartialState
     from torch import cuda
@@ -58,8 +58,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Trained:
     checkpoint = last_checkpoint(out) if resume else None
     counts = counts_of(checkpoint) if checkpoint else {"tokens": 0}
     if state.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
-        clear_unfinished(out)
+        begin(out, _started_with(recipe, state.num_processes), resume=resume)
         rewind_log(out / LOG_FILE, step_of(checkpoint) if checkpoint else 0)
     state.wait_for_everyone()
     trainer = make_trainer(recipe, model, tokenizer, rows, lay_out(held, recipe) if held else None, plan, counts)
@@ -69,6 +68,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Trained:
     if state.is_main_process:
         _write(out, recipe, trainer.model, tokenizer, figures, rows.data)
         check_saved(out, recipe)
+        finish(out)
     state.wait_for_everyone()
     return Trained(out, figures, state.is_main_process)
 
@@ -107,11 +107,12 @@ def read_evaluation_data(recipe: Recipe, tokenizer: Any) -> Sequences | None:
     return held
 
 
-def _check_out(out: Path, *, resume: bool) -> None:
-    if not resume and out.exists() and any(out.iterdir()):
-        raise QizhenError(f"输出文件夹 `{out}` 里已有内容", "接着上次的训练用 --resume，否则换一个文件夹")
-    if resume and last_checkpoint(out) is None:
-        raise QizhenError(f"输出文件夹 `{out}` 里没有完整的检查点", "去掉 --resume 从头训练，并写明 saving.every")
+def _started_with(recipe: Recipe, processes: int) -> dict[str, Any]:
+    """What a resumed run must share with the one that was stopped."""
+    settings = as_settings(recipe)
+    for name in ("out", "log_every", "saving"):
+        del settings[name]
+    return {"recipe": settings, "processes": processes, "data": files_digest([*recipe.data.samples, *recipe.data.texts])}
 
 
 def _figures(out: Path, rows: Rows, trainer: Any, plan: Batching, seconds: float) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def _trainer_class(recipe: Recipe, counts: dict[str, int], held: Rows | None) ->
 
         def __init__(self, **settings: Any) -> None:
             super().__init__(**settings)
+            self.model_accepts_loss_kwargs = True  # learnt tokens are counted over the whole step
             self._chosen: Any = None
             settings["model"].get_output_embeddings().register_forward_pre_hook(lambda _layer, given: (given[0][self._chosen],))
 

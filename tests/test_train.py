@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from app.templates import TEMPLATES
 from app.tokenizer import load_tokenizer, tokenizer_digest
 from app.weights import weights_digest
-from finetune.checkpoints import clear_unfinished, counts_of, last_checkpoint, seal_checkpoint
+from finetune.checkpoints import begin, check_folder, counts_of, finish, last_checkpoint, seal_checkpoint
 from finetune.dry_run import as_text, dry_run
 from finetune.encoding import encoder
 from finetune.recipe import read_recipe
@@ -176,8 +176,19 @@ def test_only_whole_checkpoints_count(tmp_path: Path) -> None:
     assert last is not None
     assert last.name == "checkpoint-12"
     assert counts_of(last) == {"tokens": 12}
-    clear_unfinished(tmp_path)
+    begin(tmp_path, {"recipe": {"seed": 1, "batch": {"tokens": 8}}, "processes": 1}, resume=False)
+    check_folder(tmp_path, resume=True)
+    with pytest.raises(QizhenError) as caught:
+        begin(tmp_path, {"recipe": {"seed": 2, "batch": {"tokens": 9}}, "processes": 1}, resume=True)
+    assert "recipe.seed: 原来是 `1`，现在是 `2`" in str(caught.value)
+    assert "recipe.batch.tokens: 原来是 `8`，现在是 `9`" in str(caught.value)
+    begin(tmp_path, {"recipe": {"seed": 1, "batch": {"tokens": 8}}, "processes": 1}, resume=True)
     assert not (folder / "checkpoint-16").exists()
+    finish(tmp_path)
+    with pytest.raises(QizhenError, match="已经完成"):
+        check_folder(tmp_path, resume=True)
+    with pytest.raises(QizhenError, match="没有完整的检查点"):
+        check_folder(tmp_path / "elsewhere", resume=True)
 
 
 @pytest.mark.slow
@@ -246,6 +257,13 @@ def test_variants_of_lora_are_saved_whole(ground: Path, tmp_path: Path) -> None:
     assert any("embed_tokens" in name for name in names)
     assert sum("lora_magnitude_vector" in name for name in names) == 4  # two layers, two targets
     assert json.loads((tmp_path / "out" / "adapter_config.json").read_text("utf-8"))["use_rslora"] is True
+
+
+def test_half_precision_with_recomputed_activations_learns_too(ground: Path, tmp_path: Path) -> None:
+    changes = ["recompute=true", "dtype=bf16", "base_weights=bf16", "packing=false", "adapter.dropout=0"]
+    train(read_recipe(ground / "lora.yaml", [f"out={tmp_path}/out", *changes]))
+    losses = [row["loss"] for row in read_log(tmp_path / "out" / "log.jsonl")]
+    assert losses[-1] < losses[0] - 0.5
 
 
 def test_what_does_not_belong_together_is_refused_at_once(ground: Path, tmp_path: Path) -> None:
