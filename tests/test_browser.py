@@ -232,3 +232,13 @@ def test_a_forged_citation_opens_nothing(page: Page) -> None:
     expect(page.get_by_text("无法打开原文").first).to_be_visible()
     assert requests == ["forged"]
     assert page.locator(".qz-source").count() == 0
+
+
+def test_what_answers_can_be_chosen(page: Page) -> None:
+    page.locator("#chat-settings-open-modal").click()
+    page.get_by_role("combobox").click()
+    page.get_by_role("option", name="本机模型 qizhen-mini").click()
+    page.locator("#confirm").click()
+    put(page, "阿司匹林有什么禁忌？")
+    expect(page.get_by_text("血友病、血小板减少症等有出血体质的患者禁用。").first).to_be_visible(timeout=60_000)
+    expect(page.get_by_text(re.compile("由语言模型转述")).first).to_be_visible(timeout=60_000)

@@ -1,0 +1,62 @@
+"""qizhen-mini as it lies in the box: what it is made of, and what of its own words may be shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.adapter_manifest import misfits, read_manifest, template_of
+from app.answering import ask
+from app.generators import Generator
+from app.open_generator import on_offer, open_generator
+from app.settings import SHIPPED_MODEL, model_settings
+from indexer.release import Release
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+BASE, ADAPTER = SHIPPED_MODEL / "base", SHIPPED_MODEL / "adapter"
+
+
+@pytest.fixture(scope="module")
+def mini() -> Generator:
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("QIZHEN_LOCAL_MODEL", "QIZHEN_LOCAL_ADAPTER", "QIZHEN_MODEL_SECONDS"):
+            patched.delenv(name, raising=False)
+        settings = model_settings()
+    assert on_offer(settings)["local"] == "本机模型 qizhen-mini"
+    return open_generator("local", settings)
+
+
+def test_it_fits_together_and_in_the_box() -> None:
+    assert template_of(BASE, ADAPTER) == "qizhen"
+    assert misfits(BASE, ADAPTER, "") == []
+    assert sum(path.stat().st_size for path in SHIPPED_MODEL.rglob("*")) < 60 * 2**20
+    manifest = read_manifest(ADAPTER)
+    assert manifest is not None
+    assert manifest.data["tokens"] > 1_000_000
+
+
+def test_its_files_name_no_place_of_the_machine_they_were_made_on() -> None:
+    for path in SHIPPED_MODEL.rglob("*.json"):
+        assert not [text for text in _texts(json.loads(path.read_text("utf-8"))) if Path(text).is_absolute()], path
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for held in value.values() for text in _texts(held)]
+    if isinstance(value, list):
+        return [text for held in value for text in _texts(held)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_what_it_says_of_the_evidence_is_shown_with_its_source(shipped: Release, mini: Generator) -> None:
+    answer = ask(shipped, "阿司匹林有什么禁忌？", generator=mini)
+    assert answer.generator == "local"
+    assert "血友病、血小板减少症等有出血体质的患者禁用。" in [sentence.text for sentence in answer.sentences]
+    for sentence in answer.sentences:
+        assert sentence.citations
+
+
+def test_a_drug_it_never_saw_is_refused(shipped: Release, mini: Generator) -> None:
+    answer = ask(shipped, "阿哌沙班的适应症是什么？", generator=mini)
+    assert answer.status == "refused"
+    assert answer.sentences == ()
