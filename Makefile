@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 ARGS   ?=
 
-.PHONY: serve test ask lint bench browser clean
+.PHONY: serve test ask lint bench mini browser clean
 
 serve: $(VENV)/core
 	$(BIN)/qizhen serve --open $(ARGS)
@@ -27,6 +27,17 @@ bench: $(VENV)/all
 	$(BIN)/python tests/benchmarks/answers.py $(ARGS)
 	$(BIN)/python tests/benchmarks/search_quality.py $(ARGS)
 	$(BIN)/python tests/benchmarks/claims.py
+
+# The tuned model in the box, made anew in var/mini from kb_data: about an hour and a half on two cores.
+MINI := $(BIN)/qizhen-finetune
+mini: $(VENV)/all
+	$(MINI) tokenizer train --kb kb_data --pieces 8000 --out var/mini/tokenizer
+	$(MINI) data build --kb kb_data --texts --out var/mini/data --mix closed=0.78,cited=0.05,refusal=0.12,contrast=0.02,dialogue=0.03
+	$(MINI) train qizhen-mini-base
+	$(MINI) train qizhen-mini-further
+	$(MINI) train qizhen-mini
+	$(MINI) evaluate --questions var/mini/data/samples.jsonl --terms kb_data/questions/dev.jsonl --kb kb_data --generator local \
+		--base var/mini/base --adapter var/mini/adapter --only-scored --out var/mini/figures
 
 # The browser tests need Debian's chromium and a Chinese font.
 browser:
