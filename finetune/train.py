@@ -70,6 +70,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Trained:
         check_saved(out, recipe)
         finish(out)
     state.wait_for_everyone()
+    state.destroy_process_group()
     return Trained(out, figures, state.is_main_process)
 
 

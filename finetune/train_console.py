@@ -22,7 +22,8 @@ def train_command(
 ) -> None:
     """按配方训练：从零预训练、继续预训练或指令微调；全参数或 LoRA。
 
-    多个进程或多张 GPU：accelerate launch --num_processes N --module finetune train RECIPE（只用 CPU 时加 --cpu）。
+    多张 GPU：accelerate launch --multi_gpu --num_processes N --module finetune train RECIPE。
+    没有 GPU 时的多个进程：torchrun --standalone --nproc-per-node N -m finetune train RECIPE。
     """
     if dry and resume:
         raise QizhenError("--dry-run 与 --resume 不能同时给出", "去掉其中一个")

@@ -132,6 +132,7 @@ def _arguments(recipe: Recipe, plan: Batching, *, evaluates: bool) -> Any:
         seed=recipe.seed,
         use_cpu=on_cpu,
         ddp_backend="gloo" if on_cpu and plan.processes > 1 else None,
+        ddp_find_unused_parameters=False,
         dataloader_pin_memory=not on_cpu,
         disable_tqdm=True,
         report_to="none",

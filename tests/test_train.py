@@ -196,9 +196,8 @@ def test_two_processes_split_the_rows_of_one(ground: Path, tmp_path: Path) -> No
     """The same rows a step in the same order, so the same losses but for rounding, and one folder written once."""
     settings = [str(ground / "lora.yaml"), "adapter.dropout=0", "steps=6"]
     assert run(*settings, f"out={tmp_path}/one") == 0
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    command += ["--module", "finetune", "train", *settings, f"out={tmp_path}/two", "--json"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "finetune", "train", *settings, f"out={tmp_path}/two", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
