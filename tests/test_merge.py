@@ -550,7 +550,7 @@ class TestBeside:
         assert manifest["versions"].keys() == {"qizhen", "torch", "python"}
 
     def test_a_tokenizer_of_ours_comes_out_as_it_went_in(self, tmp_path: Path) -> None:
-        from finetune.tokenizer import load_tokenizer, tokenizer_digest
+        from app.tokenizer import load_tokenizer, tokenizer_digest
 
         pieces = sentence_pieces(tmp_path)
         base = llama(tmp_path / "base", rows=len(pieces) + 1)
