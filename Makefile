@@ -36,7 +36,6 @@ mini: $(VENV)/all
 	$(MINI) train qizhen-mini-base
 	$(MINI) train qizhen-mini-further
 	$(MINI) train qizhen-mini
-	$(MINI) train qizhen-mini-cited
 	$(MINI) evaluate --questions var/mini/data/samples.jsonl --terms kb_data/questions/dev.jsonl --kb kb_data --generator local \
 		--base var/mini/base --adapter var/mini/adapter --only-scored --out var/mini/figures
 
