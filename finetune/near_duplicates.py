@@ -2,7 +2,7 @@
 
 Two sets of a Jaccard likeness of t or more share one of the rarest |x| - ceil(t |x|) + 1 grams of either (prefix filtering: Bayardo, Ma and
 Srikant, Scaling up all pairs similarity search, 2007). On rare grams few questions meet, so an index of those few finds every pair and
-hardly any other. Min-hashing (48 hashes in 12 bands) missed 3 % of them on 58,000 patients' questions, and took in others
+hardly any other. Min-hashing (48 hashes in 12 bands) missed 3 to 4 % of them among patients' questions, and took in others
 (tests/benchmarks/instruction_data.py).
 """
 

@@ -9,11 +9,14 @@ with those of min-hashing. Peers: none of the tools read for notes/finetune.md b
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
+import re
 import resource
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -61,9 +64,34 @@ def write_pairs(path: Path, data: Path, count: int) -> None:
             file.write(json.dumps({"question": question, "answer": answer}, ensure_ascii=False) + "\n")
 
 
-def peak() -> tuple[float, float]:
-    """Gigabytes at most held by this process, and by the largest of those it started."""
-    return tuple(resource.getrusage(who).ru_maxrss / 1024**2 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))  # type: ignore[return-value]
+class Memory:
+    """Gigabytes held at most by this process and all it started, looked at twice a second while the block runs."""
+
+    def __enter__(self) -> "Memory":
+        self.most = 0.0
+        self._done = threading.Event()
+        self._watch = threading.Thread(target=self._look)
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._watch.join()
+
+    def _look(self) -> None:
+        while not self._done.wait(0.5):
+            processes = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+            self.most = max(self.most, sum(map(held, processes)))
+
+
+def held(process: int | None) -> float:
+    """Gigabytes of memory that a process holds; nothing where it has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text("utf-8")
+    except OSError:
+        return 0.0
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    return int(found[1]) / 1024**2 if found else 0.0
 
 
 def processor_seconds() -> float:
@@ -136,15 +164,14 @@ def main() -> None:
             against=(options.data / "drug_indications" / "questions.jsonl",),
         )
         spent = processor_seconds()
-        report = build_data(settings)
+        with Memory() as memory:
+            report = build_data(settings)
         spent = processor_seconds() - spent
-        own, child = peak()
         size = (settings.out / SAMPLES).stat().st_size / 1e9
         sys.stdout.write(
             f"{report.samples} samples in {report.seconds} s ({report.samples / report.seconds:.0f} a second; goal {LONGEST} s), "
             f"{spent:.0f} s of processor time, {options.workers} processes, {size:.2f} GB\n"
-            f"memory at most: {own:.2f} GB here, {child:.2f} GB in the largest process beside, "
-            f"{own + options.workers * child:.2f} GB in all (goal {MOST_MEMORY})\n"
+            f"memory of all processes at most {memory.most:.2f} GB (goal {MOST_MEMORY})\n"
             f"kinds {report.kinds}\nsplits {report.splits}\nleft out {report.left_out}, repeated {report.repeated}\n"
             f"contaminated, apart {report.apart}, flagged {report.flagged}\n"
         )
