@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.citations import Unit
 from app.disagreement import disagreement
-from app.finding import Clarification, Evidence, Finding, Refusal
+from app.finding import NOT_DIRECTLY, Clarification, Evidence, Finding, Refusal
 from app.lookalike import other_meanings
 from app.patient import is_for_patient
 from app.prescribing import asks_how_taken, described, groups_of, how_taken, patient_told, prescribed
@@ -44,8 +44,10 @@ _GIVEN = re.compile(r"[一每]次|[一每][日天]|首[剂次]|单[剂次]|/kg|�
 _FEWEST_BESIDE = 4
 # What a sentence of a disease must come to where its talk is of illness, and how many are shown.
 NEAREST, _MOST_NEAREST = 0.0, 3
+# Characters that the lay terms may leave unexplained there. Of 240 held names before other talk 82.5 % are refused so, 82.1 % without
+# a bound, 84.2 % where lay terms do not count.
+_UNEXPLAINED = 2
 _ADVERSE, _WHAT_IT_IS = "不良反应", "概述"
-_NOT_DIRECTLY = "没有找到直接回答的内容，以下是资料里最接近的。"
 # Sections are shown by the form of a question alone where fewer sentences than this were found by its words, where no more characters
 # than this are left over, and at most so many. 8: of 479 answerable questions 1.9 % are refused, at 3 2.3 %; of 221 that cannot be
 # answered all are, and of held names before other talk 88 %, at both.
@@ -188,7 +190,7 @@ def _within(release: Release, question: Question, subject: Subject, positions: S
     if not found and not nearest:
         return Refusal(_what_is_missing(release, question, subject, documents), tuple(positions))
     if nearest:
-        return Evidence(tuple(nearest), (_NOT_DIRECTLY, *patient_told(release, question)))
+        return Evidence(tuple(nearest), (NOT_DIRECTLY, *patient_told(release, question)))
     if question.sections and DOSE not in question.sections and question.query.says_more:
         nearer = closer(release, documents, question.query, found)
         found = unique([*(unit for unit in nearer if _may_say(release, question, unit)), *found])
@@ -242,10 +244,12 @@ def _of_groups(release: Release, question: Question, subject: Subject, documents
 
 def _nearest(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[Unit]:
     """The sentences of a disease nearest to a question that asks for a section it lacks, or talks of illness in words that fit none
-    well: 脂肪肝能不能逆转.
+    well: 脂肪肝能不能逆转, or in the lay terms: 痤疮能自己挤吗.
     """
     asked = question.query.beside_names
-    talks = bool(question.sections) or any(re.search(pattern, asked) for pattern in release.guide.words.care)
+    explained = bool(question.query.said_beside_names) and sum(map(len, question.query.unsaid)) <= _UNEXPLAINED
+    tells = bool(question.sections) or explained
+    talks = tells or any(re.search(pattern, asked) for pattern in release.guide.words.care)
     if subject.kind != "disease" or question.of_kind("drug") or asks_outside(release, question) or not talks:
         return []
     near = covering(release, documents, question.query, NEAREST)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from app.citations import Unit
 
+NOT_DIRECTLY = "没有找到直接回答的内容，以下是资料里最接近的。"
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

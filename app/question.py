@@ -138,10 +138,19 @@ def resolve(release: Release, text: str) -> Question:
 def _spoken_of(release: Release, mention: Mention) -> Mention:
     """A disease's longer name that is not held, where the disease's own text speaks of what makes it longer: 链球菌咽炎."""
     head, _, tail = mention.whole.partition(mention.surface)
-    if mention.kind != "disease" or tail or len(head) < _SHORTEST_KIND:
+    if mention.kind != "disease" or tail or not head:
         return mention
-    texts = (folded_text(release.store.document(position).text) for position in mention.documents)
-    return replace(mention, whole="") if any(head in text for text in texts) else mention
+    if len(head) < _SHORTEST_KIND:  # two kinds that share an ending: 急慢性白血病
+        both = set(release.names.exact(head + mention.surface[1:])) & set(mention.documents)
+        return replace(mention, whole="") if both else mention
+    texts = [folded_text(release.store.document(position).text) for position in mention.documents]
+    spoken = any(head in text or any(kind in text for kind in _kinds_told(head, mention.surface)) for text in texts)
+    return replace(mention, whole="") if spoken else mention
+
+
+def _kinds_told(head: str, surface: str) -> list[str]:
+    """The kinds of a disease that other words may stand before: 孩子得了分泌性中耳炎."""
+    return [f"{head[at:]}{surface}" for at in range(1, len(head) - _SHORTEST_KIND + 1)]
 
 
 def _subject(query: Query, mention: Mention) -> Subject:

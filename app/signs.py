@@ -9,6 +9,7 @@ from app.question import Question
 from app.selection import units_of
 from indexer.documents import Document
 from indexer.lay_terms import Said
+from indexer.query import mask
 from indexer.release import Release
 from indexer.search import diseases_nearest, folded_text, meaning_rarity, overlapping
 
@@ -35,6 +36,13 @@ _DOSE = "用法用量"
 # Words that a question about a drug holds; where none stands, 一次就几滴 is told of a patient.
 _OF_DRUGS = re.compile("药|吃|服|片|粒|针|剂")
 
+# Parts of the body and what is measured of it: where one stands beside a sign, somebody tells of himself.
+_BODY = re.compile(
+    "头|脸|眼|耳(?!机)|鼻|嘴|嗓|喉|脖|肩|背|腰|胸|心[口脏跳慌]|肚|胃|肝|屁股|腿|脚|膝|胳膊|手(?![机表术册工])|皮肤|身|骨|血压|血糖|尿|大便|月经|体温|孩子|宝宝"
+)
+# The end of a disease's name that nobody lists.
+_NAMES_ILLNESS = re.compile("[^毛疾生啥么的有种]病(?![人了])|综合征|[^炎消]炎(?!热|症)|癌|瘤|症(?!状)")
+
 
 def describes(question: Question) -> bool:
     """Whether a question tells signs of a patient and asks, or leaves open, what they are.
@@ -43,7 +51,7 @@ def describes(question: Question) -> bool:
     question asks for a disease.
     """
     told = _told(question)
-    signs = sum(any(said.of == "sign" for said in group) for group in told)
+    signs = _signs_apart(question)
     length = sum(map(len, question.query.residue))
     story = length >= LONG and not _YES_OR_NO.search(question.query.folded)
     asks = length >= SHORT and len(told) >= FEWEST and question.sections == ("概述",)
@@ -51,6 +59,21 @@ def describes(question: Question) -> bool:
         told_of = {_DOSE} if length >= SHORT and not _OF_DRUGS.search(question.query.folded) else set()
         return set(question.sections) <= _ASKED_OF_SIGNS | told_of
     return signs >= (1 if story or asks else FEWEST) and set(question.sections) <= _ASKED
+
+
+def hints_at_signs(question: Question) -> bool:
+    """Whether a question that names nothing held tells one sign at least, and where on the body or when it comes besides.
+
+    Less than `describes`: for where nothing else was found, so that what comes nearest is shown instead of nothing.
+    """
+    query = question.query
+    told = _told(question)
+    signs = [said for group in told for said in group if said.of == "sign"]
+    beside = mask(query.folded, [(said.start, said.end) for said in signs])
+    tells_more = len(told) >= FEWEST or bool(_BODY.search(beside))
+    asked = set(question.sections) <= _ASKED_OF_SIGNS
+    named = query.mentions or query.strangers or _NAMES_ILLNESS.search(query.folded) or _OF_DRUGS.search(query.folded)
+    return bool(signs) and tells_more and asked and not named
 
 
 def other_disease(release: Release, question: Question) -> Evidence | None:
@@ -62,6 +85,15 @@ def other_disease(release: Release, question: Question) -> Evidence | None:
     shown = diseases_showing(release, question)
     named = {release.store.document(position).id for subject in question.subjects for position in subject.documents}
     return shown if shown and shown.units[0].document.id not in named else None
+
+
+def _signs_apart(question: Question) -> int:
+    """How many signs stand beside each other; a setting that reaches over several (饿得心慌手抖) makes them no less."""
+    reach = count = 0
+    for said in sorted((said for said in question.query.said if said.of == "sign"), key=lambda said: said.end):
+        if said.start >= reach:
+            reach, count = said.end, count + 1
+    return count
 
 
 def _told(question: Question) -> list[list[Said]]:

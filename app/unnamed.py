@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence, Set
 
 from app.citations import Unit
-from app.finding import Clarification, Evidence, Finding, Refusal
+from app.finding import NOT_DIRECTLY, Clarification, Evidence, Finding, Refusal
 from app.question import Question, content_terms, kinds_of
 from app.safety import is_emergency
 from app.selection import DOSE, MOST_SENTENCES, covering, mentioning, unique
-from app.signs import describes, diseases_showing
+from app.signs import describes, diseases_showing, hints_at_signs
 from indexer.lay_terms import Stranger
 from indexer.release import Release
 from indexer.search import Hit, coverage, find_passages
@@ -110,7 +110,9 @@ def _beside_held(release: Release, question: Question, stranger: Stranger) -> Fi
         return None
     documents = [release.store.document(position) for subject in question.subjects for position in subject.documents]
     near = tuple(position for subject in question.subjects for position in subject.documents)
-    spoken = mentioning(release, documents, [stranger.name])
+    meant = [said for said in question.query.said if said.start <= stranger.start and stranger.end <= said.end]
+    written = [text for said in meant for text in said.texts] if stranger.kind == "disease" else []
+    spoken = mentioning(release, documents, [stranger.name, *written])
     if not spoken:
         named = "、".join(subject.name for subject in question.subjects)
         return Refusal(f"没有收录“{stranger.name}”，“{named}”的资料里也没有提到它。", near, stranger.name)
@@ -152,6 +154,8 @@ def free_question(release: Release, question: Question) -> Finding:
         return meant
     hits = [hit for hit in find_passages(release, question.query, _LOOKED_THROUGH) if _may_answer(release, question, hit)]
     shown = _covering_passages(question, hits, set(wanted))
+    if not shown and hints_at_signs(question) and (nearest := diseases_showing(release, question)):
+        return Evidence(nearest.units, (NOT_DIRECTLY, *nearest.notices))
     if not shown:
         close = [release.store.position(hit.document.id) for hit in hits[:3] if hit.coverage >= COVERED / 2]
         return Refusal("没有找到足以回答的内容。", tuple(position for position in dict.fromkeys(close) if position is not None))

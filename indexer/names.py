@@ -18,6 +18,8 @@ from indexer.terms import fold
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _FEWEST_STEM_CHARACTERS = 3
 _CLASS = 4
+# What people leave off a disease's name of at least so many characters before it: 肾上腺皮质功能减退症.
+_END, _FEWEST_BEFORE_END = "症", 5
 _LONGEST_HEARD = 8
 # What may follow or precede a name without being part of a longer one.
 _JOINTS = "和与跟及或同、,;"
@@ -35,7 +37,7 @@ class Rank(IntEnum):
 
     TITLE = 0
     ALIAS = 1
-    STEM = 2  # the title without dosage form and salt
+    STEM = 2  # the title without dosage form and salt, or without a last 症
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +253,9 @@ class NameIndex:
                 stem = _stem(surface, self._words)
                 if self.kind(position) == "drug" and rank < Rank.STEM and stem not in diseases | ordinary and stem != surface:
                     holders[stem].add((Rank.STEM, position))
+                short = surface.removesuffix(_END)
+                if self.kind(position) == "disease" and rank < Rank.STEM and surface != short and len(short) >= _FEWEST_BEFORE_END:
+                    holders[short].add((Rank.STEM, position))
         return {surface: sorted(held) for surface, held in holders.items()}
 
     def _widen(self, folded: str, start: int, end: int, surface: str, left_end: int) -> Mention:

@@ -15,6 +15,8 @@ _CLAUSE = re.compile(r"[,。;!?\n、:]+")
 _PARTICLES = "吗呢吧么嘛"
 _HAN_END, _HAN_START = re.compile(r"[\u3400-\u9fff]+$"), re.compile(r"^[\u3400-\u9fff]+")
 _SHORTEST_NAME = 2
+# Before a disease's name these tell where it is, and no kind of it: 双膝骨关节炎, 左侧气胸, 一只耳朵分泌性中耳炎.
+_PLACE = re.compile("[一两双单左右][只个侧边]?(?:耳朵?|膝盖?|膝关节|下肢|上肢|腿|小腿|手|脚|眼|鼻|脸|面|髋)?")
 _DOSE = "用法用量"
 # What may be given for a disease without being a drug's name.
 _NO_NAME = re.compile("[水盐肉奶糖饭蛋豆果菜油茶鱼汤粥]|抗生素|激素|消炎药|止痛药|退烧药|胰岛素")
@@ -147,6 +149,7 @@ def _whole_word(mention: Mention, folded: str, rest: str, unsaid: str, names: Na
         return mention
     around = unsaid if mention.kind == "drug" else rest  # no sign makes a drug's name longer: 拉稀蒙脱石散
     before = names.touching(_HAN_END.findall(around[: mention.start]), at_end=True)
+    before = "" if mention.kind == "disease" and _PLACE.fullmatch(before) else before
     after = names.touching(_HAN_START.findall(rest[mention.end :]), at_end=False) if mention.kind == "drug" else ""
     if len(mention.surface) == _SHORTEST_NAME and mention.end - mention.start == _SHORTEST_NAME:
         said_after = names.touching(_HAN_START.findall(unsaid[mention.end :]), at_end=False) if after else ""

@@ -180,3 +180,39 @@ def test_a_disease_of_the_question_makes_the_patients_of_a_drug(shipped: Release
     answer = ask(shipped, "肝硬化失代偿，阿昔洛韦要不要减量？")
     assert answer.status == "refused"
     assert "没有关于“肝功能不全”的内容" in answer.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("question", "disease"),
+    [
+        ("饿得心慌手抖出冷汗，吃块糖就好", "低血糖症"),  # a setting reaches over three signs
+        ("一爬楼胸口就闷，歇两分钟就好", "心绞痛"),  # one sign, and when it comes
+        ("后背像被撕开一样，血压两只胳膊不一样", "主动脉夹层"),
+    ],
+)
+def test_signs_told_in_few_words_show_what_comes_nearest(shipped: Release, question: str, disease: str) -> None:
+    answer = ask(shipped, question)
+    assert disease in {citation.unit.document.title for citation in answer.citations}
+
+
+@pytest.mark.parametrize("question", ["电脑一开机风扇嗡嗡响", "西门子洗衣机脱水时响怎么修", "某某综合征手抖"])
+def test_one_sign_without_a_body_or_beside_a_name_shows_nothing(shipped: Release, question: str) -> None:
+    assert ask(shipped, question).status == "refused"
+
+
+@pytest.mark.parametrize(
+    ("question", "disease"),
+    [
+        ("双膝骨关节炎能不能爬楼梯", "骨关节炎"),
+        ("左侧气胸多久能吸收", "气胸"),
+        ("急慢性白血病确诊要做哪些化验", "白血病"),
+        ("肾上腺皮质功能减退要做哪些检查", "肾上腺皮质功能减退症"),
+        ("痤疮能自己挤吗", "痤疮"),
+    ],
+)
+def test_a_side_two_kinds_or_a_shorter_ending_make_no_other_disease(shipped: Release, question: str, disease: str) -> None:
+    assert {citation.unit.document.title for citation in ask(shipped, question).citations} == {disease}
+
+
+def test_another_kind_of_a_disease_stays_not_held(shipped: Release) -> None:
+    assert ask(shipped, "禽流感有什么症状").status != "answered"
