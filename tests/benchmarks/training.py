@@ -1,6 +1,6 @@
 """Tokens a second of training: ours, plain TRL and a bare PyTorch loop, on the same model and samples in one run.
 
-usage: python tests/benchmarks/training.py [--samples 384] [--width 192] [--layers 4] [--dtype bf16]
+usage: python tests/benchmarks/training.py [--samples 384] [--width 192] [--layers 4] [--dtype bf16] [--threads 1]
 
 Counted are real tokens, padding left out, by the wall clock and by the processor's time (which other jobs on the machine disturb
 less). Every way sees the same samples once, in steps of 32 samples or as many tokens; the first two steps are not timed.
@@ -26,7 +26,9 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from datasets import utils as progress
 from transformers import TrainerCallback, set_seed
+from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from app.templates import TEMPLATES
@@ -59,12 +61,15 @@ class Clock(TrainerCallback):
 
 
 def main() -> None:
+    progress.disable_progress_bars()
     parser = argparse.ArgumentParser()
     parser.add_argument("--samples", type=int, default=384)
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--dtype", choices=["bf16", "fp32"], default="bf16")
+    parser.add_argument("--threads", type=int, default=1, help="more than one is disturbed by every other job on the machine")
     given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     with tempfile.TemporaryDirectory() as folder:
         ground = Path(folder)
         write_ground(ground, given.samples)
@@ -156,6 +161,7 @@ def plain(recipe: Recipe, tokenizer: Any, ground: Path, *, packing: bool, recomp
         logging_strategy="no",
     )
     trainer = SFTTrainer(open_model(recipe, tokenizer), args=settings, train_dataset=data, processing_class=tokenizer, callbacks=[clock])
+    trainer.remove_callback(PrinterCallback)
     tokens = sum(len(row["input_ids"]) for row in trainer.train_dataset)
     trainer.train()
     return clock, tokens / len(clock.marks)
