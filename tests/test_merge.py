@@ -175,6 +175,20 @@ class TestTied:
         assert ours["model.embed_tokens.weight"].shape == (48, 32)
         same(ours | {"lm_head.weight": ours["model.embed_tokens.weight"]}, by_peft(tied, [adapter], "float32"))
 
+    def test_two_tables_that_differ_do_not_stay_one(self, tied: Path, tmp_path: Path) -> None:
+        adapter = lora(tied, tmp_path / "adapter", rows=48)
+        rewrite(adapter, lambda held: held["base_model.model.lm_head.weight"].add_(1))
+        with pytest.raises(WeightsError, match=r"另存了 `model\.embed_tokens\.weight、lm_head\.weight`"):
+            plan_merge(tied, [adapter])
+
+    def test_an_adapter_that_names_its_base_goes_into_every_layout(self, tied: Path, tmp_path: Path) -> None:
+        first = lora(tied, tmp_path / "first")
+        merge(plan_merge(tied, [first]), tmp_path / "middle")
+        second = lora(tmp_path / "middle", tmp_path / "second", seed=9)
+        write_manifest(second, AdapterManifest(base={"digest": weights_digest(tmp_path / "middle")}))
+        for form in ("hf", "pth"):
+            assert merge(plan_merge(tied, [first, second]), tmp_path / form, form=form).adapters == 2
+
     @pytest.mark.parametrize(
         ("settings", "fault"),
         [
@@ -402,6 +416,18 @@ class TestRefused:
         else:
             with pytest.raises(WeightsError, match=f"分词器有 {size} 个词，合并后的词向量有 {rows} 行"):
                 plan_merge(base, [adapter])
+
+    def test_more_rows_for_the_embedding_alone_are_refused(self, base: Path, tmp_path: Path) -> None:
+        adapter = lora(base, tmp_path / "adapter", rows=53, target_modules=["q_proj"])
+        rewrite(adapter, lambda held: held.pop("base_model.model.lm_head.weight"))
+        with pytest.raises(WeightsError, match="词向量有 53 行，lm_head 有 40 行"):
+            plan_merge(base, [adapter])
+
+    def test_two_copies_of_one_place_that_differ_are_refused(self, base: Path, tmp_path: Path) -> None:
+        adapter = lora(base, tmp_path / "adapter", rows=53, modules_to_save=["embed_tokens", "lm_head"])
+        rewrite(adapter, lambda held: held["base_model.model.lm_head.modules_to_save.weight"].add_(1))
+        with pytest.raises(WeightsError, match="是同一处的两份，却不相同"):
+            plan_merge(base, [adapter])
 
     @pytest.mark.parametrize(("half", "value", "fault"), [("lora_A", float("nan"), "里有 NaN 或无穷大"), ("lora_B", 0.0, "B 矩阵都是零")])
     def test_broken_values_are_refused(self, base: Path, tmp_path: Path, half: str, value: float, fault: str) -> None:

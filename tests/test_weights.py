@@ -101,3 +101,10 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="读不出来"):
         stored_tensors(tmp_path)
     assert not (tmp_path / "harmed").exists()
+
+
+def test_a_tensor_whose_bytes_do_not_fit_its_shape_is_refused(tmp_path: Path) -> None:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}}).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(WeightsError, match="张量 w 的字节数与形状不符"):
+        stored_tensors(tmp_path)
