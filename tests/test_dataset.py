@@ -19,6 +19,8 @@ from indexer.documents import Document
 from indexer.readers import read_documents
 from indexer.terms import fold
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 Kb = tuple[Path, ...]
 

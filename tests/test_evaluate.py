@@ -18,6 +18,8 @@ from finetune.report import reached
 from indexer.errors import GeneratorError, QuestionError
 from indexer.release import Release
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = [
     {
         "id": "a",

@@ -28,6 +28,8 @@ from finetune.training_log import read_log
 from finetune.vocabulary import PieceRecipe, train_pieces
 from indexer.errors import QizhenError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 DRUGS = [f"{first}{second}片" for first in "阿贝西达恩非格海" for second in "莫洛平林"]
 USES = ["用于治疗高血压。", "用于治疗感冒引起的发热、头痛。", "用于治疗胃溃疡、十二指肠溃疡和反流性食管炎。"]
