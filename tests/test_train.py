@@ -55,7 +55,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train_pieces(texts, folder / "tokenizer", PieceRecipe(pieces=400))
     write_lines(folder / "samples.jsonl", [sample(n) for n in range(48)] + [sample(n, "dev") for n in range(8)])
     write_lines(folder / "texts.jsonl", [{"text": text} for text in texts])
-    shape = "{width: 32, layers: 2, heads: 2, key_value_heads: 1, feed_forward: 64, context: 192}"
+    shape = "{width: 32, layers: 2, heads: 2, key_value_heads: 1, feed_forward: 64, context: 256}"
     common = "most_tokens: 160\nbatch: {tokens: 640, at_once: 2}\nlearning_rate: 1e-2\nwarm_up: 2\nlog_every: 1\ndtype: fp32\nseed: 3\n"
     (folder / "whole.yaml").write_text(
         f"stage: pretrain\nnew: {shape}\ntokenizer: {folder}/tokenizer\ndata: {{texts: {folder}/texts.jsonl}}\n{common}steps: 12\n", "utf-8"
@@ -267,12 +267,66 @@ def test_half_precision_with_recomputed_activations_learns_too(ground: Path, tmp
     assert losses[-1] < losses[0] - 0.5
 
 
+def test_the_recipe_of_the_original_chain_runs_on_a_small_llama(ground: Path, tmp_path: Path) -> None:
+    """As shipped but for length and rate; its template alone has 140 English characters, which this vocabulary has no words for."""
+    changes = [f"base={ground}/base", f"data.samples={ground}/samples.jsonl", f"out={tmp_path}/out", "most_tokens=256", "batch.tokens=2048"]
+    changes += ["learning_rate=1e-2", "log_every=1", "evaluation={every: 6}", "saving={every: 6}", "steps=12"]
+    train(read_recipe(Path("chinese-llama-plus-7b"), changes))
+    losses = [row["loss"] for row in read_log(tmp_path / "out" / "log.jsonl") if "loss" in row]
+    assert losses[-1] < losses[0] - 0.3
+    assert json.loads((tmp_path / "out" / "qizhen.json").read_text("utf-8"))["template"] == "alpaca"
+
+
+CHAT = "{% for turn in messages %}<|im_start|>{{ turn.role }}\n{{ turn.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+
+
+def write_qwen(folder: Path, kind: str) -> None:
+    """A tiny model of Qwen's structure with random weights, a byte vocabulary without a beginning mark, and a chat template."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.BPE({letter: n for n, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}, []))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=CHAT
+    ).save_pretrained(folder)
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+    marks = {"bos_token_id": None, "eos_token_id": 258, "pad_token_id": 256}
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=272, head_dim=16, max_position_embeddings=1024, tie_word_embeddings=True, **shape, **marks
+    )
+    torch.manual_seed(0)
+    getattr(transformers, f"{kind}ForCausalLM")(config).save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("qwen3-0.6b", "Qwen3"), ("qwen3-4b", "Qwen3"), ("qwen3-8b", "Qwen3"), ("qwen2.5-coder-0.5b", "Qwen2")]
+)
+def test_the_recipes_for_qwen_run_on_its_structure(ground: Path, tmp_path: Path, name: str, kind: str) -> None:
+    """As shipped but for size, length and rate; packed sequences keep apart there too, and the template's end mark is learnt."""
+    write_qwen(tmp_path / "base", kind)
+    changes = [f"base={tmp_path}/base", f"data.samples={ground}/samples.jsonl", f"out={tmp_path}/out", "batch.tokens=2048", "steps=12"]
+    changes += ["learning_rate=1e-2", "log_every=1", "evaluation={every: 6}", "saving={every: 6}", "most_tokens=512"]
+    train(read_recipe(Path(name), changes))
+    losses = [row["loss"] for row in read_log(tmp_path / "out" / "log.jsonl") if "loss" in row]
+    assert losses[-1] < losses[0] - 0.1
+    exact = read_recipe(Path(name), [*changes, "base_weights=fp32"])
+    tokenizer = load_tokenizer(tmp_path / "base")
+    model, data = open_model(exact, tokenizer).eval(), read_training_data(exact, tokenizer)
+    assert {int(sequence.ids[-1]) for sequence in data.kept} == {258}
+    rows, alone = lay_out(data, exact), Rows(data, [[index] for index in range(len(data.kept))])
+    assert len(rows.places[0]) > 1
+    single = [loss for place in rows.places[0] for loss in token_losses(model, alone.batch([place], 0))]
+    assert token_losses(model, rows.batch([0], 0)) == pytest.approx(single, abs=2e-5)
+
+
 def test_what_does_not_belong_together_is_refused_at_once(ground: Path, tmp_path: Path) -> None:
     train_pieces([drug + use for drug in DRUGS for use in USES] * 2, tmp_path / "other", PieceRecipe(pieces=420))
     recipe = read_recipe(ground / "lora.yaml", ["out=x", f"tokenizer={tmp_path}/other", "most_tokens=500", "template=chat"])
     with pytest.raises(QizhenError) as caught:
         check_fit(recipe, load_tokenizer(tmp_path / "other"))
-    for told in ("`420` 个词", "`500` 大于底座的上下文 `192`", "没有；可用", "不是同一个"):
+    for told in ("`420` 个词", "`500` 大于底座的上下文 `256`", "没有；可用", "不是同一个"):
         assert told in str(caught.value)
     missing = read_recipe(ground / "lora.yaml", ["out=x", "base=/nowhere", "data.samples=[/none.jsonl]"])
     with pytest.raises(QizhenError) as caught:
