@@ -245,7 +245,6 @@ def test_a_loader_without_our_class_refuses_the_folder_or_runs_its_copy(trained:
 import sys
 from transformers import AutoTokenizer
 
-pytestmark = pytest.mark.slow
 try:
     AutoTokenizer.from_pretrained({str(folder)!r})
 except ValueError as error:
