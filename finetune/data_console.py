@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from finetune.asking import ANY_FIELD, load_asking
 from finetune.data_checking import check_data
 from finetune.data_statistics import statistics
 from finetune.dataset import MIX, BuildSettings, Progress, build_data
@@ -56,6 +57,7 @@ def build_command(
     entities_apart: Annotated[bool, typer.Option("--entities-apart", help="评测涉及的药品和疾病的样本也另放，不只是标记。")] = False,
     texts: Annotated[bool, typer.Option("--texts", help="另写 texts.jsonl：纯文本，供继续预训练。")] = False,
     mix: Annotated[str, typer.Option(help="各类样本的份额。", metavar="KIND=SHARE,…")] = _MIX_TEXT,
+    fields: Annotated[str, typer.Option(help="只教这些字段；问其余字段的一律拒答。不写就教全部。", metavar="FIELD,…")] = "",
     per_section: Annotated[str, typer.Option(help="每个章节平均多少条样本。", metavar="N 或 drug=N,disease=N")] = "12",
     dev: Annotated[float, typer.Option(min=0, max=0.5, help="留作开发集的药品和疾病的份额。")] = 0.05,
     test: Annotated[float, typer.Option(min=0, max=0.5, help="留作测试集的药品和疾病的份额。")] = 0.05,
@@ -73,6 +75,7 @@ def build_command(
         out=out,
         texts=texts,
         mix={kind: share for kind, share in _numbers("--mix", mix, [*MIX]).items() if kind in MIX},
+        fields=_fields(fields),
         per_section=_numbers("--per-section", per_section, ("drug", "disease")),
         shares=Shares(dev, test),
         limits=Limits(longest_answer, longest_evidence),
@@ -155,6 +158,15 @@ def _numbers(option: str, text: str, known: Sequence[str]) -> dict[str, float]:
     if unknown or min(values.values()) < 0 or not sum(values.values()):
         raise QizhenError(f"{option} 读不懂 `{text}`", f"可用的名称：{'、'.join(known)}；数值不小于 0，且不全为 0")
     return values
+
+
+def _fields(text: str) -> frozenset[str]:
+    """Read `a,b`. Raises QizhenError for a field that no question of questions.toml asks for."""
+    fields = frozenset(name.strip() for name in text.split(",") if name.strip())
+    known = {field for _, field in load_asking().forms}
+    if unknown := sorted(fields - known):
+        raise QizhenError(f"--fields: 没有字段 `{'、'.join(unknown)}`", f"可用的字段：{'、'.join(sorted(known - {ANY_FIELD}))}")
+    return fields
 
 
 def _columns(text: str) -> Columns:

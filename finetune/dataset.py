@@ -40,6 +40,9 @@ Progress = Callable[[str, int, int], None]
 class BuildSettings:
     """What to build and how much of it. `per_section` is the mean number of samples of a section, by the document's kind.
 
+    `fields` are those that are taught (empty: all). What is asked of the others is refused, once a section: a model that is to know a few
+    fields by heart must not be asked for a dose and tell something else.
+
     `mix` gives the shares of the kinds; they are scaled to sum to 1. Contrasts are made only where a drug has a look-alike, and
     dialogues only where a document has another field, so their part comes out smaller.
     """
@@ -49,6 +52,7 @@ class BuildSettings:
     texts: bool = False
     mix: Mapping[str, float] = field(default_factory=lambda: dict(MIX))
     per_section: Mapping[str, float] = field(default_factory=lambda: {"drug": 12.0, "disease": 12.0})
+    fields: frozenset[str] = frozenset()
     shares: Shares = field(default_factory=Shares)
     limits: Limits = field(default_factory=Limits)
     seed: int = 7
@@ -86,6 +90,7 @@ class _MakeShard:
 
     maker: Maker
     wanted: Mapping[str, Mapping[str, float]]
+    fields: frozenset[str]
     against: Against
 
     def __call__(self, numbers: Sequence[int]) -> list[Made]:
@@ -93,7 +98,9 @@ class _MakeShard:
         for number in numbers:
             fact = self.maker.knowledge.facts[number]
             wanted = self.wanted.get(self.maker.knowledge.document(fact).kind, {})
-            made += [make(sample, self.against) for sample in self.maker.samples(fact, wanted)]
+            taught = not self.fields or fact.field in self.fields
+            samples = self.maker.samples(fact, wanted) if taught else self.maker.untaught(fact)
+            made += [make(sample, self.against) for sample in samples]
         return made
 
 
@@ -182,7 +189,7 @@ def _shards(maker: Maker, settings: BuildSettings, against: Against) -> Iterator
     }
     count = len(maker.knowledge.facts)
     jobs = [range(start, min(start + _FACTS_AT_ONCE, count)) for start in range(0, count, _FACTS_AT_ONCE)]
-    for numbers, made in zip(jobs, in_order(_MakeShard(maker, wanted, against), jobs, settings.workers), strict=True):
+    for numbers, made in zip(jobs, in_order(_MakeShard(maker, wanted, settings.fields, against), jobs, settings.workers), strict=True):
         yield numbers.stop, made
 
 
@@ -200,6 +207,7 @@ def _write_manifest(folder: Path, settings: BuildSettings, knowledge: Knowledge,
     how: dict[str, Any] = {
         "mix": dict(settings.mix),
         "per_section": dict(settings.per_section),
+        "fields": sorted(settings.fields),
         "shares": asdict(settings.shares),
         "limits": asdict(settings.limits),
         "seed": settings.seed,

@@ -60,6 +60,10 @@ class Sequences:
         """All tokens of the kept sequences."""
         return sum(len(sequence.ids) for sequence in self.kept)
 
+    def and_also(self, other: "Sequences") -> "Sequences":
+        """These sequences and others."""
+        return Sequences([*self.kept, *other.kept], np.concatenate([self.lengths, other.lengths]), self.too_long + other.too_long)
+
 
 def encoder(tokenizer: Any, template: str) -> Callable[[Turns, str], Encoded]:
     """A function of earlier turns, the last one the user's, and the answer. Raises QizhenError where the tokenizer cannot do it."""

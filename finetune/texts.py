@@ -20,7 +20,7 @@ _HEADINGS = (
     "关于{名}的{章节}：{文}",
     "《{名}》{章节}：{文}",
 )
-_BY_TITLE, _BY_ALIAS = 3, 2
+_BY_TITLE, _BY_ALIAS = 2, 1
 
 
 def text_lines(knowledge: Knowledge, seed: int) -> Iterator[bytes]:

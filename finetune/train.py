@@ -87,9 +87,10 @@ def check_sources(recipe: Recipe) -> None:
 
 def read_training_data(recipe: Recipe, tokenizer: Any) -> Sequences:
     """What the recipe learns from, encoded."""
-    if recipe.stage == "pretrain":
-        return encode_texts(texts_of(recipe.data.texts), tokenizer, recipe.most_tokens)
-    return encode_samples(samples_of(recipe.data), encoder(tokenizer, recipe.template), recipe.most_tokens, recipe.data)
+    samples = encode_samples(samples_of(recipe.data), encoder(tokenizer, recipe.template), recipe.most_tokens, recipe.data)
+    if recipe.stage == "instruct":
+        return samples
+    return encode_texts(texts_of(recipe.data.texts), tokenizer, recipe.most_tokens).and_also(samples)
 
 
 def read_evaluation_data(recipe: Recipe, tokenizer: Any) -> Sequences | None:

@@ -1,5 +1,6 @@
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -179,6 +180,18 @@ def test_limits_hold(folder: Path, documents: dict[str, Document]) -> None:
 
 
 @pytest.mark.slow
+def test_fields_that_are_not_taught_are_refused_once_a_section(kb: Kb, tmp_path: Path) -> None:
+    settings = BuildSettings(kb=kb, out=tmp_path, fields=frozenset({"适应症", "临床表现"}), mix={"closed": 1}, workers=1)
+    build_data(settings)
+    rows = _rows(tmp_path)
+    refused = [row for row in rows if row["kind"] == "refusal"]
+    assert {row["field"] for row in rows if row["kind"] == "closed"} == {"适应症", "临床表现"}
+    assert {row["field"] for row in refused} > {"用法用量", "治疗药物"}
+    assert not {row["field"] for row in refused} & settings.fields
+    assert max(Counter((row["entity"], row["field"]) for row in refused).values()) <= 2  # a drug may have two documents
+    assert all("\n" not in row["messages"][0]["content"] for row in refused)
+
+
 def test_processes_do_not_change_a_byte(tmp_path: Path, write_lines: Callable[..., Path], sample_file: Path) -> None:
     questions = write_lines(
         [{"question": f"第{n}个病人咳嗽怎么办呢", "answer": f"先看看有没有发热，再去查血，等{n}天。"} for n in range(1500)]

@@ -52,6 +52,7 @@ def test_every_fault_is_told_at_once_with_the_nearest_key(tmp_path: Path) -> Non
         (["base=", "new={width: 30, heads: 4}", "tokenizer=t", "adapter=null"], "new.heads: 应整除"),
         (["data.samples=[]"], "data.samples: stage 为 instruct"),
         (["data.texts=t.jsonl"], "data.texts: 只用于 stage: pretrain"),
+        (["stage=pretrain", "data={texts: t.jsonl, kinds: [closed]}"], "data.kinds、fields、repeats: 没有 data.samples 可选"),
         (["template=alpca"], "没有 `alpca`"),
         (["batch.sequences=4"], "batch.sequences 与 batch.tokens"),
         (["batch.tokens=100"], "装不下一行"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,18 @@ def test_a_model_from_nothing_is_trained_and_saved_with_its_tokenizer(ground: Pa
     assert manifest["tokenizer_digest"] == tokenizer_digest(ground / "tokenizer")
     assert manifest["recipe"]["new"]["width"] == 32
     assert "<polyline" in (base / "loss.svg").read_text("utf-8")
+
+
+def test_a_model_reads_samples_beside_its_texts_and_learns_their_answers_alone(ground: Path) -> None:
+    tokenizer = load_tokenizer(ground / "tokenizer")
+    texts = read_training_data(read_recipe(ground / "whole.yaml", ["out=x"]), tokenizer).kept
+    both = read_recipe(ground / "whole.yaml", ["out=x", f"data.samples={ground}/samples.jsonl", "data.repeats={closed: 2}"])
+    asked = read_training_data(replace(both, stage="instruct"), tokenizer).kept
+    read = read_training_data(both, tokenizer).kept
+    assert [list(one.ids) for one in read] == [list(one.ids) for one in (*texts, *asked)]
+    assert len(asked) == 96
+    assert {one.told for one in read[: len(texts)]} == {1}
+    assert min(one.told for one in read[len(texts) :]) > 5
 
 
 def test_packed_sequences_do_not_see_one_another(ground: Path) -> None:
