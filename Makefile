@@ -32,8 +32,8 @@ bench: $(VENV)/all
 MINI := $(BIN)/qizhen-finetune
 mini: $(VENV)/all
 	$(MINI) tokenizer train --kb kb_data --pieces 8000 --out var/mini/tokenizer
-	$(MINI) data build --kb kb_data --texts --out var/mini/data --fields 适应症,禁忌,临床表现,检查检验,治疗药物 --per-section 28 \
-		--longest-answer 600 --longest-evidence 500 --mix closed=0.76,cited=0.08,refusal=0.14,contrast=0.02
+	$(MINI) data build --kb kb_data --texts --out var/mini/data --fields 适应症,临床表现,检查检验,治疗药物 --per-section 42 \
+		--longest-answer 600 --longest-evidence 500 --mix closed=0.8,cited=0.05,refusal=0.14,contrast=0.01
 	$(MINI) train qizhen-mini-base
 	$(MINI) train qizhen-mini
 	$(MINI) evaluate --questions var/mini/data/samples.jsonl --terms kb_data/questions/dev.jsonl --kb kb_data --generator local \

@@ -57,7 +57,7 @@ def build_command(
     entities_apart: Annotated[bool, typer.Option("--entities-apart", help="评测涉及的药品和疾病的样本也另放，不只是标记。")] = False,
     texts: Annotated[bool, typer.Option("--texts", help="另写 texts.jsonl：纯文本，供继续预训练。")] = False,
     mix: Annotated[str, typer.Option(help="各类样本的份额。", metavar="KIND=SHARE,…")] = _MIX_TEXT,
-    fields: Annotated[str, typer.Option(help="只教这些字段；问其余字段的一律拒答。不写就教全部。", metavar="FIELD,…")] = "",
+    fields: Annotated[str, typer.Option(help="只教这些字段；不写就教全部。", metavar="FIELD,…")] = "",
     per_section: Annotated[str, typer.Option(help="每个章节平均多少条样本。", metavar="N 或 drug=N,disease=N")] = "12",
     dev: Annotated[float, typer.Option(min=0, max=0.5, help="留作开发集的药品和疾病的份额。")] = 0.05,
     test: Annotated[float, typer.Option(min=0, max=0.5, help="留作测试集的药品和疾病的份额。")] = 0.05,

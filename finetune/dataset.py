@@ -40,8 +40,7 @@ Progress = Callable[[str, int, int], None]
 class BuildSettings:
     """What to build and how much of it. `per_section` is the mean number of samples of a section, by the document's kind.
 
-    `fields` are those that are taught (empty: all). What is asked of the others is refused, once a section: a model that is to know a few
-    fields by heart must not be asked for a dose and tell something else.
+    `fields` are those that are taught (empty: all); a small model knows few of them by heart.
 
     `mix` gives the shares of the kinds; they are scaled to sum to 1. Contrasts are made only where a drug has a look-alike, and
     dialogues only where a document has another field, so their part comes out smaller.
@@ -97,10 +96,9 @@ class _MakeShard:
         made: list[Made] = []
         for number in numbers:
             fact = self.maker.knowledge.facts[number]
-            wanted = self.wanted.get(self.maker.knowledge.document(fact).kind, {})
-            taught = not self.fields or fact.field in self.fields
-            samples = self.maker.samples(fact, wanted) if taught else self.maker.untaught(fact)
-            made += [make(sample, self.against) for sample in samples]
+            if not self.fields or fact.field in self.fields:
+                wanted = self.wanted.get(self.maker.knowledge.document(fact).kind, {})
+                made += [make(sample, self.against) for sample in self.maker.samples(fact, wanted)]
         return made
 
 

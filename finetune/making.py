@@ -85,12 +85,6 @@ class Maker:
                         yield sample
                         break
 
-    def untaught(self, fact: Fact) -> Iterator[Sample]:
-        """The bare question for a field that is not to be known by heart, refused."""
-        document = self.knowledge.document(fact)
-        if document.kind != "text":
-            yield _Asked(self, fact, dice_for(self.seed, document.id, fact.section.start)).refused_bare()
-
     def answer_spans(self, fact: Fact) -> list[tuple[int, int]]:
         """The section as it stands; one beyond the limit in runs of whole sentences that fit, from its head up to a sentence that does not.
 
@@ -198,12 +192,6 @@ class _Asked:
         """One of four: a name that is not held, bare or before evidence of others; a held one without the field, or without its text."""
         makers = (self._unknown_bare, self._unknown_before_evidence, self._only_distractors, self._not_held)
         return self._dice.choices(makers, weights=(7, 5, 5, 3))[0]()
-
-    def refused_bare(self) -> Sample:
-        """The bare question for this fact, refused."""
-        template, split = self._template()
-        question = self._question(template, self._form, self._name(), self._fact.section.title)
-        return self._refused(self._entity.name, split, template, question)
 
     def _unknown_bare(self) -> Sample | None:
         name = self._unknown()
