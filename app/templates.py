@@ -28,11 +28,10 @@ class Template:
     @property
     def digest(self) -> str:
         """SHA-256 of everything that shapes a prompt."""
-        return template_digest(json.dumps([self.opening, self.asked, self.answered], ensure_ascii=False))
+        return _digest(json.dumps([self.opening, self.asked, self.answered], ensure_ascii=False))
 
 
-def template_digest(text: str) -> str:
-    """SHA-256 of a template's text; of a chat template, as it stands in the tokenizer."""
+def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -46,3 +45,10 @@ TEMPLATES: Mapping[str, Template] = {
         Template("qizhen", "", "问：{}\n答：", "{}\n"),
     )
 }
+
+
+def digest_of(name: str, chat_template: str) -> str:
+    """SHA-256 of the template of that name, empty where there is none; `chat_template` is the tokenizer's own text, or empty."""
+    if name == CHAT_TEMPLATE and chat_template:
+        return _digest(chat_template)
+    return TEMPLATES[name].digest if name in TEMPLATES else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.local_model import load_model
-from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
+from app.templates import CHAT_TEMPLATE, TEMPLATES, digest_of
 from indexer.errors import GeneratorError
 
 Turns = Sequence[tuple[str, str]]
@@ -35,7 +35,7 @@ class AskModel:
         self._batch = batch
         self.template = template
         self.device, self.dtype = str(model.device), str(model.dtype).removeprefix("torch.")
-        self.template_digest = template_digest(tokenizer.chat_template) if template == CHAT_TEMPLATE else TEMPLATES[template].digest
+        self.template_digest = digest_of(template, tokenizer.chat_template or "")
 
     def answer(self, prompts: Sequence[str], most_tokens: int) -> list[str]:
         """What the model says to each bare question."""
