@@ -7,7 +7,6 @@ OUT/manifest.json    digests of files, aliases, template, model; matcher, releas
 OUT/report.md        the same for people (finetune/report.py)
 """
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from app.measuring import share
 from app.open_generator import open_generator
 from app.settings import SHIPPED_KNOWLEDGE, model_settings
 from app.standards import MATCHER_VERSION, SHIPPED_ALIASES, load_term_aliases
-from app.weights import weights_digest
+from app.weights import file_digest, weights_digest
 from finetune.asking_model import AskModel, Progress, open_model
 from finetune.choices import ChoiceExam, Chosen, choose, is_choices, read_choices
 from finetune.columns import (
@@ -301,7 +300,7 @@ def _manifest(evaluation: Evaluation, ready: _Ready, release: Release, exams: Se
         "only_scored": evaluation.only_scored,
         "limit": evaluation.limit,
         "seed": evaluation.seed,
-        "matcher": {"version": MATCHER_VERSION, "aliases": hashlib.sha256(SHIPPED_ALIASES.read_bytes()).hexdigest()},
+        "matcher": {"version": MATCHER_VERSION, "aliases": file_digest(SHIPPED_ALIASES)},
         "release": {"id": release.id, "documents": release.manifest.documents, "content": release.manifest.content_digest},
         "generator": evaluation.generator if CHAIN in evaluation.asked_columns else "",
         "model": _model_row(evaluation, ready.model, exams) if ready.model else None,

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from app.question import Turn
 from app.questions_file import read_questions
+from app.weights import file_digest
 from finetune.asking import load_asking
 from indexer.errors import QizhenError, QuestionError
 from indexer.terms import bare, fold
@@ -77,8 +78,7 @@ def read_exam(path: Path, templates: Templates = "held-out", name: str = "") -> 
     Raises QuestionError.
     """
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_digest(path)
     except OSError as error:
         raise QuestionError(f"问题文件 `{path}` 读不出来：{error}", "检查路径") from error
     documents: tuple[Mapping[str, Any], ...] = ()
