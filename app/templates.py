@@ -6,9 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 # The model's own chat template, kept with its tokenizer.
 CHAT_TEMPLATE = "chat"
+
+# (role, content) of a conversation, the last one the user's.
+Turns = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +24,8 @@ class Template:
     asked: str
     answered: str
 
-    def render(self, turns: Sequence[tuple[str, str]]) -> str:
-        """(role, content) turns, the last one the user's, as the text behind which the model answers."""
+    def render(self, turns: Turns) -> str:
+        """The text behind which the model answers."""
         shapes = {"user": self.asked, "assistant": self.answered}
         return self.opening + "".join(shapes[role].replace("{}", content) for role, content in turns)
 
@@ -52,3 +56,14 @@ def digest_of(name: str, chat_template: str) -> str:
     if name == CHAT_TEMPLATE and chat_template:
         return _digest(chat_template)
     return TEMPLATES[name].digest if name in TEMPLATES else ""
+
+
+def prompt_ids(tokenizer: Any, template: str, turns: Turns) -> list[int]:
+    """The tokens behind which the model answers, in training as when it is asked: the beginning mark where the tokenizer has one, and
+    the text; of the chat template, what that gives.
+    """
+    if template == CHAT_TEMPLATE:
+        messages = [{"role": role, "content": content} for role, content in turns]
+        return list(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False))
+    begin = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    return [*begin, *tokenizer.encode(TEMPLATES[template].render(turns), add_special_tokens=False)]
