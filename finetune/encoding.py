@@ -5,7 +5,6 @@ when the model is asked, and the end mark is an id, never text. Labels are LEFT_
 many tokens holds them in numpy arrays of 32 bits: 100 million tokens are 800 MB with their labels.
 """
 
-import gzip
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.templates import CHAT_TEMPLATE, TEMPLATES, Turns, prompt_ids
+from finetune.json_files import open_lines
 from finetune.recipe import Data
 from indexer.errors import QizhenError
 
@@ -127,7 +127,7 @@ def read_lines(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
     for name in paths:
         path = Path(name)
         try:
-            with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+            with open_lines(path) as lines:
                 for number, line in enumerate(lines, 1):
                     yield _object(line, f"{path}:{number}")
         except (OSError, EOFError, UnicodeDecodeError) as error:

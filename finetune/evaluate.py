@@ -41,6 +41,7 @@ from finetune.columns import (
 )
 from finetune.exam import Exam, Templates, expected_terms, few_of, is_scorable, read_exam, with_terms
 from finetune.figures import Marked, compare, grouped
+from finetune.json_files import write_json
 from finetune.marking import mark
 from finetune.report import write_report
 from indexer.build import build_release
@@ -120,8 +121,8 @@ def evaluate(evaluation: Evaluation, out: Path, progress: Progress) -> dict[str,
     out.mkdir(parents=True, exist_ok=True)
     _write_lines(out / ANSWERS, rows)
     _write_lines(out / CHOICES, [_choice_row(name, one) for name, taken in chosen.items() for one in taken])
-    _write_json(out / FIGURES, result)
-    _write_json(out / MANIFEST, manifest)
+    write_json(out / FIGURES, result)
+    write_json(out / MANIFEST, manifest)
     write_report(out, rows, result, manifest)
     return result
 
@@ -326,7 +327,3 @@ def _weights(folder: Path | None) -> str:
 
 def _write_lines(path: Path, rows: Sequence[Any]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", "utf-8")
