@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
+from app.templates import CHAT_TEMPLATE, TEMPLATES, digest_of
 from app.tokenizer import tokenizer_digest
 from app.weights import weights_digest
 from indexer.errors import GeneratorError
@@ -81,9 +81,8 @@ def misfits(base: Path, adapter: Path, chat_template: str) -> list[str]:
     manifest = read_manifest(adapter)
     if manifest is None:
         return []
-    known = {name: template.digest for name, template in TEMPLATES.items()} | {CHAT_TEMPLATE: template_digest(chat_template)}
     faults = []
-    if manifest.template_digest and manifest.template_digest != known.get(manifest.template):
+    if manifest.template_digest and manifest.template_digest != digest_of(manifest.template, chat_template):
         faults.append(f"提示模板“{manifest.template}”与训练时的不同（{manifest.template_digest[:12]}）")
     if manifest.tokenizer_digest and manifest.tokenizer_digest != tokenizer_digest(base):
         faults.append(f"分词器与训练时的不同（{manifest.tokenizer_digest[:12]}）")

@@ -60,12 +60,11 @@ async def _offer_generators() -> None:
     labels = on_offer(model_settings())
     if len(labels) > 1:
         items = {label: name for name, label in labels.items()}
-        await cl.ChatSettings([Select(id=_GENERATOR, label=layout.ANSWERED_BY, items=items, initial_value=_chosen())]).send()
+        await cl.ChatSettings([Select(id=_GENERATOR, label=layout.ANSWERED_BY, items=items, initial_value=_chosen(labels))]).send()
 
 
-def _chosen() -> str:
-    """The generator this conversation is answered by. The browser says which, so only one that is on offer counts."""
-    labels = on_offer(model_settings())
+def _chosen(labels: dict[str, str]) -> str:
+    """The generator this conversation is answered by, of those on offer. The browser says which, so only one of them counts."""
     chosen = (cl.user_session.get("chat_settings") or {}).get(_GENERATOR)
     return chosen if chosen in labels else next(iter(labels))
 
@@ -91,7 +90,7 @@ async def answer_message(message: cl.Message) -> None:
 async def _follow(shown: cl.Message, question: str, turns: list[Turn]) -> Answer:
     """Show what a language model says as it is checked; return the whole answer. Quoting is done before anything could be shown."""
     loop = asyncio.get_running_loop()
-    chosen = _chosen()
+    chosen = _chosen(on_offer(model_settings()))
     steps = _ask(question, turns, chosen)
     said: list[Said] = []
     found = Found(0, 0, ())

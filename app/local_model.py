@@ -5,15 +5,28 @@ An adapter's folder holds `qizhen.json` beside PEFT's own files (app/adapter_man
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.adapter_manifest import misfits, template_of
+from app.adapter_manifest import misfits, read_manifest, template_of
 from app.prompt import MOST_EVIDENCE_CHARACTERS, Prompt, messages
 from app.settings import ModelSettings
-from app.templates import CHAT_TEMPLATE, TEMPLATES
+from app.templates import CHAT_TEMPLATE, prompt_ids
 from app.tokenizer import load_tokenizer
 from indexer.errors import GeneratorError, ModelDownError, ModelSlowError
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model with its adapter on it, its tokenizer, and the name of the template in which it is asked. `tuned`: it was taught to answer
+    from evidence, and is shown that alone.
+    """
+
+    model: Any
+    tokenizer: Any
+    template: str
+    tuned: bool
 
 
 def is_model(folder: str) -> bool:
@@ -25,19 +38,19 @@ def local_speaker(settings: ModelSettings) -> "LocalSpeaker":
     """Load the model and its adapter. Raises GeneratorError where that cannot be done."""
     if not settings.local_model:
         raise GeneratorError("回答方式 `local` 还没有设置 `QIZHEN_LOCAL_MODEL`", "写模型文件夹的路径（Hugging Face 格式）")
-    return LocalSpeaker(*load_model(settings.local_model, settings.local_adapter), settings.seconds)
+    return LocalSpeaker(load_model(settings.local_model, settings.local_adapter), settings.seconds)
 
 
-def load_model(model_folder: str, adapter_folder: str, in_float32: bool = False) -> tuple[Any, Any, str]:
-    """A model with its adapter on it, its tokenizer, and the name of the template in which it is asked.
+def load_model(model_folder: str, adapter_folder: str, in_float32: bool = False) -> LoadedModel:
+    """Load a model and its adapter (none where `adapter_folder` is empty). One of them that has a manifest of ours is a tuned model.
 
-    `adapter_folder` may be empty. Weights stay as they lie in the file, unless `in_float32`. Raises GeneratorError for what is missing,
-    and for an adapter that was trained on another base, another tokenizer or another shape of prompt.
+    Weights stay as they lie in the file, unless `in_float32`. Raises GeneratorError for what is missing, and for an adapter that was
+    trained on another base, another tokenizer or another shape of prompt.
     """
     folder, adapter = Path(model_folder), Path(adapter_folder) if adapter_folder else None
     if not is_model(model_folder):
         raise GeneratorError(f"`{folder}` 里没有模型（config.json）", "写 Hugging Face 格式的模型文件夹的路径")
-    template = template_of(folder, adapter)
+    template, tuned = template_of(folder, adapter), read_manifest(adapter or folder) is not None
     try:
         tokenizer = load_tokenizer(folder)
         if template == CHAT_TEMPLATE and not tokenizer.chat_template:
@@ -45,7 +58,7 @@ def load_model(model_folder: str, adapter_folder: str, in_float32: bool = False)
         faults = misfits(folder, adapter, str(tokenizer.chat_template or "")) if adapter else []
         if faults:
             raise GeneratorError(f"适配器 `{adapter}` 与模型 `{folder}` 不配套：{'；'.join(faults)}", "用训练它时的那个基座")
-        return _weights(folder, adapter, in_float32), tokenizer, template
+        return LoadedModel(_weights(folder, adapter, in_float32), tokenizer, template, tuned)
     except ImportError as error:
         raise GeneratorError(f"本机模型缺少组件 `{error.name}`", '安装附加组件 llm：pip install -c constraints.txt -e ".[llm]"') from error
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -69,10 +82,9 @@ def _weights(folder: Path, adapter: Path | None, in_float32: bool) -> Any:
 class LocalSpeaker:
     """Speaks greedily; one answer at a time, the next waits its turn for at most `seconds`."""
 
-    def __init__(self, model: Any, tokenizer: Any, template: str, seconds: float) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
-        self._template = template
+    def __init__(self, loaded: LoadedModel, seconds: float) -> None:
+        self._loaded = loaded
+        self._model, self._tokenizer = loaded.model, loaded.tokenizer
         self._seconds = seconds
         self._turn = threading.Lock()
 
@@ -115,11 +127,12 @@ class LocalSpeaker:
                 return torch.full((input_ids.shape[0],), unwanted.is_set(), dtype=torch.bool, device=input_ids.device)
 
         try:
-            inputs = self._inputs(prompt).to(self._model.device)
-            room = self._model.config.max_position_embeddings - inputs["input_ids"].shape[1]
+            ids = torch.tensor([self._prompt_ids(prompt)], device=self._model.device)
+            room = self._model.config.max_position_embeddings - ids.shape[1]
             with torch.inference_mode():
                 self._model.generate(
-                    **inputs,
+                    input_ids=ids,
+                    attention_mask=torch.ones_like(ids),
                     do_sample=False,
                     max_new_tokens=max(1, min(2 * most, room)),
                     streamer=streamer,
@@ -130,8 +143,6 @@ class LocalSpeaker:
             failed.append(error)
             streamer.end()
 
-    def _inputs(self, prompt: Prompt) -> Any:
-        if self._template != CHAT_TEMPLATE:
-            return self._tokenizer(TEMPLATES[self._template].render([("user", prompt.data)]), return_tensors="pt")
-        turns = [{"role": role, "content": content} for role, content in messages(prompt)]
-        return self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    def _prompt_ids(self, prompt: Prompt) -> list[int]:
+        turns = [("user", prompt.data)] if self._loaded.tuned else messages(prompt)
+        return prompt_ids(self._tokenizer, self._loaded.template, turns)

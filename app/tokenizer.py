@@ -13,12 +13,12 @@ holds no tokenizer but the message. With `trust_remote_code=True` (vLLM: `--trus
 exact_tokenizer.py in the folder, and its ids are right. We ourselves never run code out of a model folder.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.weights import file_digest
 from indexer.errors import QizhenError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def tokenizer_digest(folder: Path | str) -> str:
     """SHA-256 of what decides the ids: `tokenizer.model`, else `tokenizer.json`. Raises QizhenError where neither lies."""
     for name in (MODEL_FILE, "tokenizer.json"):
         if (Path(folder) / name).is_file():
-            return hashlib.sha256((Path(folder) / name).read_bytes()).hexdigest()
+            return file_digest(Path(folder) / name)
     raise QizhenError(f"文件夹 `{folder}` 里没有 {MODEL_FILE} 或 tokenizer.json", "写模型或分词器文件夹的路径")
 
 

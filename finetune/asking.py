@@ -36,10 +36,6 @@ class Form:
     held_out: tuple[Template, ...]
     follow: tuple[Template, ...]
 
-    def held_for(self, split: str) -> tuple[Template, ...]:
-        """The held-out templates of a split."""
-        return tuple(template for template in self.held_out if template.split == split)
-
 
 @dataclass(frozen=True, slots=True)
 class Noise:

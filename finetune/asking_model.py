@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.local_model import load_model
-from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
+from app.local_model import LoadedModel, load_model
+from app.templates import Turns, digest_of, prompt_ids
 from indexer.errors import GeneratorError
 
-Turns = Sequence[tuple[str, str]]
 Progress = Callable[[str, int, int], None]
 
 
@@ -29,13 +28,12 @@ class Reply:
 class AskModel:
     """A loaded model and the shape it is asked in."""
 
-    def __init__(self, model: Any, tokenizer: Any, template: str, batch: int = 16) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
+    def __init__(self, loaded: LoadedModel, batch: int = 16) -> None:
+        self._model, self._tokenizer = loaded.model, loaded.tokenizer
         self._batch = batch
-        self.template = template
-        self.device, self.dtype = str(model.device), str(model.dtype).removeprefix("torch.")
-        self.template_digest = template_digest(tokenizer.chat_template) if template == CHAT_TEMPLATE else TEMPLATES[template].digest
+        self.template = loaded.template
+        self.device, self.dtype = str(self._model.device), str(self._model.dtype).removeprefix("torch.")
+        self.template_digest = digest_of(self.template, self._tokenizer.chat_template or "")
 
     def answer(self, prompts: Sequence[str], most_tokens: int) -> list[str]:
         """What the model says to each bare question."""
@@ -75,13 +73,8 @@ class AskModel:
         return scores
 
     def prompt_ids(self, turns: Turns) -> list[int]:
-        """The tokens of a prompt, as in training: the beginning mark where the tokenizer has one, then the text."""
-        if self.template == CHAT_TEMPLATE:
-            messages = [{"role": role, "content": content} for role, content in turns]
-            told = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
-            return list(told)
-        begin = self._tokenizer.bos_token_id
-        return ([] if begin is None else [begin]) + self._encode(TEMPLATES[self.template].render(turns))
+        """The tokens of a prompt, as in training."""
+        return prompt_ids(self._tokenizer, self.template, turns)
 
     @property
     def _ends(self) -> list[int]:
@@ -129,4 +122,4 @@ def open_model(base: Path, adapter: Path | None = None, batch: int = 16) -> AskM
         raise GeneratorError(
             "闭卷作答缺少组件 `torch`", '安装附加组件 finetune：pip install -c constraints.txt -e ".[finetune]"'
         ) from error
-    return AskModel(*load_model(str(base), str(adapter or ""), in_float32=not torch.cuda.is_available()), batch)
+    return AskModel(load_model(str(base), str(adapter or ""), in_float32=not torch.cuda.is_available()), batch)

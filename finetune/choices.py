@@ -3,7 +3,6 @@
 A model answers them twice: by what it writes, read for letters, and by the letters it finds likeliest. Right is only the exact set.
 """
 
-import hashlib
 import itertools
 import json
 import re
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.weights import file_digest
 from finetune.asking_model import AskModel, Progress
 from finetune.exam import text_lines
 from indexer.errors import QuestionError
@@ -92,7 +92,7 @@ def read_choices(path: Path, name: str = "") -> ChoiceExam:
     if faults:
         hint = '每行一个 {"id": "…", "question": "…", "options": {"A": "…"}, "answer": "A"}'
         raise QuestionError(f"选择题文件 `{path}` 有 `{len(faults)}` 处错误：\n" + "\n".join(faults), hint)
-    return ChoiceExam(name or path.name, path, hashlib.sha256(path.read_bytes()).hexdigest(), choices)
+    return ChoiceExam(name or path.name, path, file_digest(path), choices)
 
 
 def choose(model: AskModel, choices: Sequence[Choice], progress: Progress) -> list[Chosen]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from app.prompt import NO_ANSWER
+from app.weights import file_digest
 from finetune.asking import load_asking
-from finetune.dataset import MANIFEST, file_digest
+from finetune.dataset import MANIFEST
 from finetune.facts import text_digest
 from finetune.samples import KINDS, SAMPLES, SPLITS, Sample, messages_digest, sample_of, sample_rows
 from indexer.documents import Document

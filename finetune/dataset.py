@@ -1,6 +1,5 @@
 """A knowledge base to instruction data: built beside, then put in place; the same bytes whatever the number of processes."""
 
-import hashlib
 import json
 import shutil
 import time
@@ -10,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from app.weights import file_digest
 from finetune.asking import SHIPPED, load_asking
 from finetune.decontaminate import APART, REPORT, Against, read_against
 from finetune.distractors import look_alike_documents, look_alike_facts, nearest_facts
@@ -218,9 +218,3 @@ def _write_manifest(folder: Path, settings: BuildSettings, knowledge: Knowledge,
     counts = {name: value for name, value in asdict(report).items() if name != "seconds"}
     manifest = {"format": FORMAT, "made": how, "kb": kb, "counts": counts, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", "utf-8")
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,6 @@
 """Samples that give an evaluation away: told apart by question, by a stretch of it, and by what they are about."""
 
 import csv
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.weights import file_digest
 from finetune.question_files import QUESTION_NAMES
 from finetune.samples import Sample
 from indexer.errors import Fault, KnowledgeBaseError, QizhenError
@@ -97,7 +97,7 @@ def read_against(paths: Sequence[Path], names: NameIndex, entity_of: Sequence[st
         held |= {position for text in asked for mention in names.mentions(fold(text)) for position in mention.documents}
         questions |= {bare(text) for text in asked}
         about |= {entity_of[position] for position in held}
-        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        digest = file_digest(path) if path.is_file() else ""
         told.against.append({"file": path.name, "sha256": digest, "questions": len(asked), "names": len(named)})
     if faults:
         listed = "\n".join(map(str, faults))

@@ -1,6 +1,5 @@
 """Train the static encoder: n-gram vectors whose sums put a question beside the passage that answers it."""
 
-import gzip
 import hashlib
 import json
 import random
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from finetune.json_files import open_lines, write_json
 from indexer.documents import Document
 from indexer.embedder import gram_rows, weights_digest
 from indexer.errors import QizhenError
@@ -43,8 +43,7 @@ class EmbedderRecipe:
 
 def read_pairs(path: Path) -> Iterator[Pair]:
     """Pairs of texts of one meaning from JSON Lines: {"question","passage"} or {"a","b","same"} a line."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
+    with open_lines(path) as lines:
         for line in lines:
             row = json.loads(line)
             if "passage" in row:
@@ -109,7 +108,7 @@ def write_embedder(folder: Path, name: str, table: NDArray[np.int8], scale: NDAr
     np.save(folder / "table.npy", table, allow_pickle=False)
     np.save(folder / "scale.npy", scale, allow_pickle=False)
     manifest = {"name": name, "digest": weights_digest(table, scale), "dimensions": int(table.shape[1]), **made}
-    (folder / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    write_json(folder / "manifest.json", manifest)
 
 
 def train_from_files(knowledge: Sequence[Path], pair_files: Sequence[Path], folder: Path, recipe: EmbedderRecipe) -> Path:

@@ -5,7 +5,6 @@ when the model is asked, and the end mark is an id, never text. Labels are LEFT_
 many tokens holds them in numpy arrays of 32 bits: 100 million tokens are 800 MB with their labels.
 """
 
-import gzip
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.templates import CHAT_TEMPLATE, TEMPLATES
+from app.templates import CHAT_TEMPLATE, TEMPLATES, Turns, prompt_ids
+from finetune.json_files import open_lines
 from finetune.recipe import Data
 from indexer.errors import QizhenError
 
@@ -24,7 +24,6 @@ from indexer.errors import QizhenError
 LEFT_OUT = -100
 
 Ids = NDArray[np.int32]
-Turns = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +67,11 @@ class Sequences:
 def encoder(tokenizer: Any, template: str) -> Callable[[Turns, str], Encoded]:
     """A function of earlier turns, the last one the user's, and the answer. Raises QizhenError where the tokenizer cannot do it."""
     end = end_mark(tokenizer)
-    begin = [] if tokenizer.bos_token_id is None else [int(tokenizer.bos_token_id)]
     if template == CHAT_TEMPLATE and not tokenizer.chat_template:
         raise QizhenError(f"提示模板 `{CHAT_TEMPLATE}` 要用分词器自带的对话模板，这个分词器没有", f"改用 template: {'、'.join(TEMPLATES)}")
 
     def encode(turns: Turns, answer: str) -> Encoded:
-        if template == CHAT_TEMPLATE:
-            told = tokenizer.apply_chat_template(_as_messages(turns), add_generation_prompt=True, tokenize=True, return_dict=False)
-        else:
-            told = begin + tokenizer.encode(TEMPLATES[template].render(turns), add_special_tokens=False)
+        told = prompt_ids(tokenizer, template, turns)
         learnt = [*tokenizer.encode(answer, add_special_tokens=False), end]
         return Encoded(np.array([*told, *learnt], dtype=np.int32), len(told))
 
@@ -132,7 +127,7 @@ def read_lines(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
     for name in paths:
         path = Path(name)
         try:
-            with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+            with open_lines(path) as lines:
                 for number, line in enumerate(lines, 1):
                     yield _object(line, f"{path}:{number}")
         except (OSError, EOFError, UnicodeDecodeError) as error:
@@ -177,7 +172,3 @@ def files_digest(paths: Sequence[str]) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _as_messages(turns: Turns) -> list[dict[str, str]]:
-    return [{"role": role, "content": content} for role, content in turns]

@@ -7,7 +7,6 @@ OUT/manifest.json    digests of files, aliases, template, model; matcher, releas
 OUT/report.md        the same for people (finetune/report.py)
 """
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from app.measuring import share
 from app.open_generator import open_generator
 from app.settings import SHIPPED_KNOWLEDGE, model_settings
 from app.standards import MATCHER_VERSION, SHIPPED_ALIASES, load_term_aliases
-from app.weights import weights_digest
+from app.weights import file_digest, weights_digest
 from finetune.asking_model import AskModel, Progress, open_model
 from finetune.choices import ChoiceExam, Chosen, choose, is_choices, read_choices
 from finetune.columns import (
@@ -42,6 +41,7 @@ from finetune.columns import (
 )
 from finetune.exam import Exam, Templates, expected_terms, few_of, is_scorable, read_exam, with_terms
 from finetune.figures import Marked, compare, grouped
+from finetune.json_files import write_json
 from finetune.marking import mark
 from finetune.report import write_report
 from indexer.build import build_release
@@ -121,8 +121,8 @@ def evaluate(evaluation: Evaluation, out: Path, progress: Progress) -> dict[str,
     out.mkdir(parents=True, exist_ok=True)
     _write_lines(out / ANSWERS, rows)
     _write_lines(out / CHOICES, [_choice_row(name, one) for name, taken in chosen.items() for one in taken])
-    _write_json(out / FIGURES, result)
-    _write_json(out / MANIFEST, manifest)
+    write_json(out / FIGURES, result)
+    write_json(out / MANIFEST, manifest)
     write_report(out, rows, result, manifest)
     return result
 
@@ -301,7 +301,7 @@ def _manifest(evaluation: Evaluation, ready: _Ready, release: Release, exams: Se
         "only_scored": evaluation.only_scored,
         "limit": evaluation.limit,
         "seed": evaluation.seed,
-        "matcher": {"version": MATCHER_VERSION, "aliases": hashlib.sha256(SHIPPED_ALIASES.read_bytes()).hexdigest()},
+        "matcher": {"version": MATCHER_VERSION, "aliases": file_digest(SHIPPED_ALIASES)},
         "release": {"id": release.id, "documents": release.manifest.documents, "content": release.manifest.content_digest},
         "generator": evaluation.generator if CHAIN in evaluation.asked_columns else "",
         "model": _model_row(evaluation, ready.model, exams) if ready.model else None,
@@ -327,7 +327,3 @@ def _weights(folder: Path | None) -> str:
 
 def _write_lines(path: Path, rows: Sequence[Any]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", "utf-8")

@@ -6,7 +6,6 @@
 """
 
 import csv
-import gzip
 import hashlib
 import html
 import io
@@ -21,7 +20,9 @@ from typing import Any, Literal
 
 from app.question import Turn
 from app.questions_file import read_questions
+from app.weights import file_digest
 from finetune.asking import load_asking
+from finetune.json_files import open_lines
 from indexer.errors import QizhenError, QuestionError
 from indexer.terms import bare, fold
 
@@ -77,8 +78,7 @@ def read_exam(path: Path, templates: Templates = "held-out", name: str = "") -> 
     Raises QuestionError.
     """
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_digest(path)
     except OSError as error:
         raise QuestionError(f"问题文件 `{path}` 读不出来：{error}", "检查路径") from error
     documents: tuple[Mapping[str, Any], ...] = ()
@@ -174,9 +174,8 @@ def _table(path: Path, data: bytes) -> tuple[list[ExamQuestion], tuple[Mapping[s
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a file that are not empty, with their numbers; .gz is unpacked. Raises QuestionError."""
-    opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig") as lines:
+        with open_lines(path) as lines:
             yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise QuestionError(f"问题文件 `{path}` 读不出来：{error}", "文件应为 UTF-8 编码的 JSON Lines，可用 gzip 压缩") from error

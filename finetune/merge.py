@@ -7,7 +7,6 @@ the other, each into the rounded result of the one before, as by loading, mergin
 """
 
 import hashlib
-import json
 import platform
 import resource
 import shutil
@@ -22,6 +21,7 @@ from typing import Any, Literal
 from app.adapter_manifest import MANIFEST, AdapterManifest, write_manifest
 from app.weights import digest_of, file_digest, stored_tensors, weight_files, weights_digest
 from finetune.adapter import Adapter, told_together
+from finetune.json_files import write_json
 from finetune.merge_plan import HEAD, MergePlan, PlannedTensor, Step
 from finetune.meta_layout import MetaLayout, layout_faults, meta_layout, params
 from finetune.tensor_files import (
@@ -252,9 +252,9 @@ def _seen(pieces: Iterable[Any], total: Any) -> Iterator[Any]:
 def _write_beside(plan: MergePlan, folder: Path, form: Form, merger: _Merger, digest: str) -> None:
     copied = copy_tokenizer(plan.folders, folder)
     if form == "pth":
-        _write_json(folder / "params.json", params(plan.base.config))
+        write_json(folder / "params.json", params(plan.base.config))
     else:
-        _write_json(folder / "config.json", _config(plan))
+        write_json(folder / "config.json", _config(plan))
         for source in reversed(plan.folders):
             if (source / "generation_config.json").is_file():
                 shutil.copyfile(source / "generation_config.json", folder / "generation_config.json")
@@ -263,7 +263,7 @@ def _write_beside(plan: MergePlan, folder: Path, form: Form, merger: _Merger, di
     made = {"qizhen": version("qizhen"), "torch": version("torch"), "python": platform.python_version()}
     inputs = {"base": _input(plan.base.folder, merger.base_digest()), "adapters": [_adapter_input(adapter) for adapter in plan.adapters]}
     outputs = {"form": form, "dtypes": sorted({tensor.dtype for tensor in plan.tensors}), "tokenizer": copied}
-    _write_json(folder / MERGE_MANIFEST, {"digest": digest, "tensors": len(plan.tensors), **inputs, "output": outputs, "versions": made})
+    write_json(folder / MERGE_MANIFEST, {"digest": digest, "tensors": len(plan.tensors), **inputs, "output": outputs, "versions": made})
 
 
 def _config(plan: MergePlan) -> dict[str, Any]:
@@ -294,7 +294,3 @@ def _input(folder: Path, digest: str) -> dict[str, Any]:
 def _adapter_input(adapter: Adapter) -> dict[str, Any]:
     beside = [adapter.folder / name for name in ("adapter_config.json", MANIFEST)]
     return _input(adapter.folder, weights_digest(adapter.folder)) | {path.name: file_digest(path) for path in beside if path.is_file()}
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")

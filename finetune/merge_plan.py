@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
+from app.templates import CHAT_TEMPLATE, TEMPLATES, digest_of
 from app.tokenizer import tokenizer_digest
 from app.weights import StoredTensor, stored_tensors, weights_digest
 from finetune.adapter import Adapter, open_adapter, told_together, value_faults
@@ -284,13 +284,10 @@ def _template_faults(adapter: Adapter, tokenizer: Path | None) -> Iterator[str]:
     manifest = adapter.manifest
     if manifest is None:
         return
-    if manifest.template == CHAT_TEMPLATE:
-        known = template_digest(chat_template(tokenizer)) if tokenizer and chat_template(tokenizer) else ""
-    elif manifest.template in TEMPLATES:
-        known = TEMPLATES[manifest.template].digest
-    else:
+    if manifest.template not in (CHAT_TEMPLATE, *TEMPLATES):
         yield f"{adapter.name}：没有提示模板 `{manifest.template}`"
         return
+    known = digest_of(manifest.template, chat_template(tokenizer) if tokenizer else "")
     if manifest.template_digest and known and manifest.template_digest != known:
         yield f"{adapter.name}：提示模板 `{manifest.template}` 的内容与训练时不同（{manifest.template_digest[:12]}…，现在是 {known[:12]}…）"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finetune.json_files import write_json
 from indexer.errors import QizhenError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def resize_model(model: Path, out: Path, kept: int, spelt: Sequence[Sequence[int
     total = sum(_write_shard(shard, out / shard.name, tables, grown) for shard in shards)
     _write_index(model, out, total)
     padding = {"pad_token_id": 0} if config.get("pad_token_id") == -1 else {}  # -1 would keep the last row from learning
-    _write_json(out / "config.json", {**config, "vocab_size": rows, **padding})
+    write_json(out / "config.json", {**config, "vocab_size": rows, **padding})
     return Resized(str(out), config["vocab_size"], rows, tuple(sorted(tables)))
 
 
@@ -130,7 +131,7 @@ def _write_shard(shard: Path, out: Path, tables: dict[str, int], grown: "Callabl
 def _write_index(model: Path, out: Path, total: int) -> None:
     if (model / INDEX).is_file():
         index = json.loads((model / INDEX).read_text("utf-8"))
-        _write_json(out / INDEX, {**index, "metadata": {**index.get("metadata", {}), "total_size": total}})
+        write_json(out / INDEX, {**index, "metadata": {**index.get("metadata", {}), "total_size": total}})
 
 
 def _copy_the_rest(model: Path, out: Path, weights: set[str]) -> None:
@@ -147,7 +148,3 @@ def _copy_the_rest(model: Path, out: Path, weights: set[str]) -> None:
     for path in model.iterdir():
         if path.is_file() and path.name not in old | weights and path.suffix not in {".safetensors", ".bin", ".pth", ".pt"}:
             shutil.copyfile(path, out / path.name)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")

@@ -1,12 +1,13 @@
 """One sample of instruction data, and the file of them: samples.jsonl, an object a line."""
 
-import gzip
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from finetune.json_files import open_lines
 
 SAMPLES = "samples.jsonl"
 SampleKind = Literal["closed", "cited", "refusal", "contrast", "dialogue", "question"]
@@ -85,7 +86,7 @@ def messages_digest(turns: Sequence[Mapping[str, str]]) -> str:
 
 def sample_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Line numbers and rows of a samples file, .jsonl or .jsonl.gz. Raises ValueError where a line is no JSON."""
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+    with open_lines(path) as lines:
         for number, line in enumerate(lines, 1):
             yield number, json.loads(line)
 

@@ -11,12 +11,13 @@ import numpy as np
 
 from app.adapter_manifest import AdapterManifest, write_manifest
 from app.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
-from app.weights import weights_digest
+from app.weights import stored_tensors, weights_digest
 from finetune.adapter import check_adapter
 from finetune.checkpoints import begin, check_folder, counts_of, finish, last_checkpoint, step_of
 from finetune.encoding import Sequences, encode_samples, encode_texts, encoder, files_digest, read_lines, samples_of, texts_of
 from finetune.recipe import Recipe, as_settings
 from finetune.rows import Batching, Rows, batching, lay_out
+from finetune.tensor_files import all_finite, load_parts
 from finetune.trained_model import check_components, check_fit, open_model, prompt_digest, quiet
 from finetune.trainer import make_trainer, save_weights
 from finetune.training_log import LOG_FILE, PLOT_FILE, plot_log, read_log, rewind_log
@@ -52,13 +53,14 @@ def train(recipe: Recipe, *, resume: bool = False) -> Trained:
     check_fit(recipe, tokenizer)
     rows = lay_out(read_training_data(recipe, tokenizer), recipe)
     held = read_evaluation_data(recipe, tokenizer)
+    data = _described(recipe, rows.data)
     plan = batching(rows, recipe, state.num_processes)
     set_seed(recipe.seed)
     model = open_model(recipe, tokenizer)
     checkpoint = last_checkpoint(out) if resume else None
     counts = counts_of(checkpoint) if checkpoint else {"tokens": 0}
     if state.is_main_process:
-        begin(out, _started_with(recipe, state.num_processes), resume=resume)
+        begin(out, _started_with(recipe, state.num_processes, data["digest"]), resume=resume)
         rewind_log(out / LOG_FILE, step_of(checkpoint) if checkpoint else 0)
     state.wait_for_everyone()
     trainer = make_trainer(recipe, model, tokenizer, rows, lay_out(held, recipe) if held else None, plan, counts)
@@ -66,7 +68,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Trained:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     figures = _figures(out, rows, trainer, plan, time.perf_counter() - started)
     if state.is_main_process:
-        _write(out, recipe, trainer.model, tokenizer, figures, rows.data)
+        _write(out, recipe, trainer.model, tokenizer)
+        write_manifest(out, manifest_of(recipe, tokenizer, figures, data))
         check_saved(out, recipe)
         finish(out)
     state.wait_for_everyone()
@@ -109,12 +112,18 @@ def read_evaluation_data(recipe: Recipe, tokenizer: Any) -> Sequences | None:
     return held
 
 
-def _started_with(recipe: Recipe, processes: int) -> dict[str, Any]:
+def _described(recipe: Recipe, data: Sequences) -> dict[str, Any]:
+    """What the recipe learns from, as the manifest tells it."""
+    digest = files_digest([*recipe.data.samples, *recipe.data.texts])
+    return {"digest": digest, "samples": len(data.kept), "tokens": data.tokens}
+
+
+def _started_with(recipe: Recipe, processes: int, data_digest: str) -> dict[str, Any]:
     """What a resumed run must share with the one that was stopped."""
     settings = as_settings(recipe)
     for name in ("out", "log_every", "saving"):
         del settings[name]
-    return {"recipe": settings, "processes": processes, "data": files_digest([*recipe.data.samples, *recipe.data.texts])}
+    return {"recipe": settings, "processes": processes, "data": data_digest}
 
 
 def _figures(out: Path, rows: Rows, trainer: Any, plan: Batching, seconds: float) -> dict[str, Any]:
@@ -141,7 +150,7 @@ def _figures(out: Path, rows: Rows, trainer: Any, plan: Batching, seconds: float
     }
 
 
-def _write(out: Path, recipe: Recipe, model: Any, tokenizer: Any, figures: Mapping[str, Any], data: Sequences) -> None:
+def _write(out: Path, recipe: Recipe, model: Any, tokenizer: Any) -> None:
     import torch
 
     if recipe.adapter is None:
@@ -153,10 +162,9 @@ def _write(out: Path, recipe: Recipe, model: Any, tokenizer: Any, figures: Mappi
     if (source / MODEL_FILE).is_file() and not (out / MODEL_FILE).is_file():
         shutil.copyfile(source / MODEL_FILE, out / MODEL_FILE)
     plot_log(out / LOG_FILE, out / PLOT_FILE)
-    write_manifest(out, manifest_of(recipe, tokenizer, figures, data))
 
 
-def manifest_of(recipe: Recipe, tokenizer: Any, figures: Mapping[str, Any], data: Sequences) -> AdapterManifest:
+def manifest_of(recipe: Recipe, tokenizer: Any, figures: Mapping[str, Any], data: dict[str, Any]) -> AdapterManifest:
     """What made the folder, and in which shape its model is asked."""
     import peft
     import torch
@@ -170,11 +178,7 @@ def manifest_of(recipe: Recipe, tokenizer: Any, figures: Mapping[str, Any], data
         base={"name": Path(recipe.base).resolve().name, "digest": weights_digest(Path(recipe.base))} if recipe.base else {},
         tokenizer_digest=tokenizer_digest(recipe.tokenizer or recipe.base),
         recipe=as_settings(recipe),
-        data={
-            "digest": files_digest([*recipe.data.samples, *recipe.data.texts]),
-            "samples": len(data.kept),
-            "tokens": data.tokens,
-        },
+        data=data,
         figures=dict(figures),
         made={"versions": {module.__name__: module.__version__ for module in (torch, transformers, peft, trl)}, "seed": recipe.seed},
     )
@@ -193,10 +197,6 @@ def check_saved(out: Path, recipe: Recipe) -> None:
 
 
 def _check_whole_model(out: Path) -> None:
-    import torch
-    from safetensors.torch import load_file
-
-    for path in sorted(out.glob("*.safetensors")):
-        for name, tensor in load_file(path).items():
-            if not bool(torch.isfinite(tensor).all()):
-                raise QizhenError(f"训练出的权重 `{name}` 里有非数值", "调低 learning_rate，重新训练")
+    for name, tensor in stored_tensors(out).items():
+        if not all(map(all_finite, load_parts(tensor))):
+            raise QizhenError(f"训练出的权重 `{name}` 里有非数值", "调低 learning_rate，重新训练")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.adapter_manifest import read_manifest
-from app.templates import CHAT_TEMPLATE, TEMPLATES, template_digest
+from app.templates import CHAT_TEMPLATE, TEMPLATES, digest_of
 from app.tokenizer import tokenizer_digest
 from finetune.recipe import Adapter, Recipe
 from finetune.tokenizer_files import has_tokenizer
@@ -49,8 +49,7 @@ def check_fit(recipe: Recipe, tokenizer: Any) -> None:
 
 def prompt_digest(recipe: Recipe, tokenizer: Any) -> str:
     """The digest of the recipe's template, as a manifest carries it."""
-    chat = recipe.template == CHAT_TEMPLATE
-    return template_digest(str(tokenizer.chat_template)) if chat else TEMPLATES[recipe.template].digest
+    return digest_of(recipe.template, tokenizer.chat_template or "")
 
 
 def _template_faults(recipe: Recipe, tokenizer: Any) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.tokenizer import MODEL_FILE, load_tokenizer, tokenizer_digest
+from finetune.json_files import write_json
 from indexer.documents import Document
 from indexer.errors import QizhenError
 
@@ -71,7 +71,7 @@ def train_pieces(texts: Iterable[str], out: Path, recipe: PieceRecipe) -> Traine
         raise QizhenError(fault, "按提示改小 --pieces，或给更多文本") from error
     tokenizer = _write_vocabulary(out, written.getvalue())
     made = _report(out, tokenizer, lines)
-    _write_made(out, {"recipe": asdict(recipe), "made": asdict(made)})
+    write_json(out / MADE, {"recipe": asdict(recipe), "made": asdict(made)})
     return made
 
 
@@ -114,7 +114,7 @@ def extend_pieces(host: Path, other: Path, out: Path, padding: bool = False) -> 
         host_digest=tokenizer_digest(host),
         tokenizer_digest=tokenizer_digest(out),
     )
-    _write_made(out, {"made": asdict(made)})
+    write_json(out / MADE, {"made": asdict(made)})
     return made
 
 
@@ -161,10 +161,6 @@ def _write_vocabulary(out: Path, model: bytes, added: Sequence[str] = ()) -> Any
     tokenizer = ExactTokenizer(str(out / MODEL_FILE), added=added)
     tokenizer.save_pretrained(out)
     return tokenizer
-
-
-def _write_made(out: Path, made: dict[str, Any]) -> None:
-    (out / MADE).write_text(json.dumps(made, ensure_ascii=False, indent=2) + "\n", "utf-8")
 
 
 def _faults_of(lines: Sequence[str], recipe: PieceRecipe) -> list[str]:

@@ -183,6 +183,11 @@ def test_lines_that_are_no_samples_are_refused_with_their_place(tmp_path: Path) 
         list(texts_of([str(path)]))
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text('\ufeff{"text": "甲"}\n', "utf-8")
+    assert list(read_lines([str(tmp_path / "s.jsonl")])) == [{"text": "甲"}]
+
+
 def test_nothing_to_learn_is_refused() -> None:
     with pytest.raises(QizhenError, match="没有可学的样本"):
         lay_out(encode_samples([], encoder(Characters(), "qizhen"), 9, Data()), Recipe(stage="instruct"))

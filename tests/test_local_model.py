@@ -5,16 +5,18 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tiny_models import byte_level, lora
 
 from app.adapter_manifest import MANIFEST, AdapterManifest, template_of, write_manifest
 from app.answering import ask
 from app.local_model import local_speaker
 from app.open_generator import open_generator
-from app.prompt import Prompt, write_prompt
+from app.prompt import Prompt, messages, write_prompt
 from app.settings import ModelSettings
 from app.templates import TEMPLATES
 from app.tokenizer import tokenizer_digest
 from app.weights import weights_digest
+from finetune.asking_model import open_model
 from indexer.errors import GeneratorError
 from indexer.release import Release
 
@@ -24,41 +26,12 @@ CHAT = "{% for m in messages %}{{ m['role'] }}:{{ m['content'] }}\n{% endfor %}"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A byte-level model of 2 layers, 16 wide."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("model")
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={c: n for n, c in enumerate([*letters, "</s>"])}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", chat_template=CHAT).save_pretrained(folder)
-    torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=len(letters) + 1,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=8192,
-        eos_token_id=len(letters),
-        bos_token_id=None,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return byte_level(tmp_path_factory.mktemp("model"), context=8192, seed=1, chat_template=CHAT)
 
 
 @pytest.fixture(scope="module")
 def adapter(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from peft import LoraConfig, get_peft_model
-    from transformers import LlamaForCausalLM
-
-    folder = tmp_path_factory.mktemp("adapter")
-    lora = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
-    get_peft_model(LlamaForCausalLM.from_pretrained(model), lora).save_pretrained(folder)
+    folder = lora(model, tmp_path_factory.mktemp("adapter"), r=2, target_modules=["q_proj", "v_proj"])
     (folder / MANIFEST).write_text(json.dumps({"template": "alpaca"}), "utf-8")
     return folder
 
@@ -83,6 +56,19 @@ def test_an_adapter_changes_what_is_said_and_is_asked_in_its_own_shape(model: Pa
 
     assert said("") == said("")
     assert said("") != said(str(adapter))
+
+
+def test_a_model_tuned_in_its_chat_template_is_shown_the_data_alone(model: Path, tmp_path: Path) -> None:
+    """As it was taught (the user's turn of a sample is `Prompt.data`); one that nobody here tuned gets rules and example too."""
+    tuned = shutil.copytree(model, tmp_path / "tuned")
+    write_manifest(tuned, AdapterManifest("chat"))
+    prompt = Prompt("规则", "例", "答", "问")
+    shown = {model: messages(prompt), tuned: [("user", "问")]}
+    asked = open_model(model)
+    for folder, turns in shown.items():
+        said = "".join(local_speaker(ModelSettings(local_model=str(folder), seconds=60))(prompt, 8))
+        assert said.strip() == asked.reply([turns], 16)[0].text
+    assert len({reply.text for reply in asked.reply(list(shown.values()), 16)}) == 2
 
 
 def test_a_model_is_stopped_when_nobody_listens(model: Path) -> None:

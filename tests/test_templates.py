@@ -1,6 +1,6 @@
 """The shapes of prompts are promises to adapters that were tuned on them: written out here by hand."""
 
-from app.templates import TEMPLATES
+from app.templates import TEMPLATES, digest_of
 
 
 def test_alpaca_is_the_training_shape_of_the_original_models() -> None:
@@ -21,3 +21,13 @@ def test_a_shape_that_changes_gets_another_digest() -> None:
         "alpaca": "da645561e5556796",
         "qizhen": "02f95daef12fa29a",
     }
+
+
+def test_a_chat_templates_digest_is_that_of_its_text() -> None:
+    # sha256 of "abc", FIPS 180-2 appendix B.1
+    assert digest_of("chat", "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert digest_of("qizhen", "abc") == TEMPLATES["qizhen"].digest
+
+
+def test_a_template_that_is_not_there_has_no_digest() -> None:
+    assert (digest_of("chat", ""), digest_of("vicuna", "abc")) == ("", "")

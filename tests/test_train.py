@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from app.templates import TEMPLATES
 from app.tokenizer import load_tokenizer, tokenizer_digest
-from app.weights import weights_digest
+from app.weights import file_digest, weights_digest
 from finetune.checkpoints import begin, check_folder, counts_of, finish, last_checkpoint, seal_checkpoint
 from finetune.dry_run import as_text, dry_run
 from finetune.encoding import encoder
 from finetune.recipe import read_recipe
 from finetune.rows import Rows, lay_out
-from finetune.train import read_training_data, train
+from finetune.train import check_saved, read_training_data, train
 from finetune.trained_model import check_components, check_fit, open_model
 from finetune.training_log import read_log
 from finetune.vocabulary import PieceRecipe, train_pieces
@@ -80,6 +80,15 @@ def test_a_model_from_nothing_is_trained_and_saved_with_its_tokenizer(ground: Pa
     assert manifest["tokenizer_digest"] == tokenizer_digest(ground / "tokenizer")
     assert manifest["recipe"]["new"]["width"] == 32
     assert "<polyline" in (base / "loss.svg").read_text("utf-8")
+
+
+def test_a_trained_value_that_is_no_number_is_found(ground: Path, tmp_path: Path) -> None:
+    recipe, weights = read_recipe(ground / "whole.yaml", ["out=x"]), weights_of(ground / "base")
+    check_saved(ground / "base", recipe)
+    weights["model.norm.weight"][5] = torch.nan
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(QizhenError, match=r"`model\.norm\.weight` 里有非数值"):
+        check_saved(tmp_path, recipe)
 
 
 def test_a_model_reads_samples_beside_its_texts_and_learns_their_answers_alone(ground: Path) -> None:
@@ -249,6 +258,7 @@ def test_the_adapter_is_small_and_says_how_it_is_asked(ground: Path, tmp_path: P
     assert (manifest["template"], manifest["template_digest"]) == ("qizhen", TEMPLATES["qizhen"].digest)
     assert manifest["base"] == {"name": "base", "digest": weights_digest(ground / "base")}
     assert manifest["data"]["samples"] == 48
+    assert manifest["data"]["digest"] == file_digest(ground / "samples.jsonl")
     assert manifest["made"]["seed"] == 3
     assert (out / "tokenizer.model").is_file()
     with pytest.raises(QizhenError, match="已有内容"):

@@ -1,4 +1,4 @@
-"""Models and adapters of random weights, small enough to be merged in milliseconds, and PEFT's own way of merging them."""
+"""Models and adapters of random weights, small enough to speak or to be merged in milliseconds, and PEFT's own way of merging them."""
 
 import json
 from collections.abc import Sequence
@@ -18,6 +18,21 @@ def llama(folder: Path, *, rows: int = 40, dtype: str = "float32", seed: int = 1
     model = LlamaForCausalLM(LlamaConfig(**{"vocab_size": rows, **shape, **settings}))
     model.to(getattr(torch, dtype)).save_pretrained(folder)
     return folder
+
+
+def byte_level(folder: Path, *, context: int, seed: int, chat_template: str | None = None) -> Path:
+    """A model that reads and writes bytes, with its tokenizer, an end mark and no beginning mark: two layers, 16 wide, two heads."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={c: n for n, c in enumerate([*letters, "</s>"])}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", chat_template=chat_template).save_pretrained(folder)
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_key_value_heads": 2}
+    end = len(letters)
+    return llama(folder, rows=end + 1, seed=seed, max_position_embeddings=context, eos_token_id=end, bos_token_id=None, **shape)
 
 
 def lora(base: Path, folder: Path, *, rows: int = 0, seed: int = 2, dtype: str = "", **settings: Any) -> Path:
