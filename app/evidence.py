@@ -42,8 +42,8 @@ _GRADE = re.compile("轻度|中度|重度|严重")
 _GIVEN = re.compile(r"[一每]次|[一每][日天]|首[剂次]|单[剂次]|/kg|剂量|最大|成人|儿童")
 # Characters of a slip that counts beside a held disease: 伐昔络韦治带状疱疹; shorter ones are common words.
 _FEWEST_BESIDE = 4
-# What a sentence of a disease must come to where its talk is of illness, and how many are shown.
-NEAREST, _MOST_NEAREST = 0.0, 3
+# What a sentence must come to where the talk is of illness, and how many are shown. A drug's at 0: irrelevant ones were shown.
+NEAREST, NEAREST_OF_DRUG, _MOST_NEAREST = 0.0, 0.1, 3
 # Characters that the lay terms may leave unexplained there. Of 240 held names before other talk 82.5 % are refused so, 82.1 % without
 # a bound, 84.2 % where lay terms do not count.
 _UNEXPLAINED = 2
@@ -243,16 +243,21 @@ def _of_groups(release: Release, question: Question, subject: Subject, documents
 
 
 def _nearest(release: Release, question: Question, subject: Subject, documents: Sequence[Document]) -> list[Unit]:
-    """The sentences of a disease nearest to a question that asks for a section it lacks, or talks of illness in words that fit none
-    well: 脂肪肝能不能逆转, or in the lay terms: 痤疮能自己挤吗.
+    """The sentences nearest to a question that asks for a section that is not held, or talks of illness in words that fit none well
+    (脂肪肝能不能逆转) or in the lay terms (痤疮能自己挤吗). A drug's come nearer than a disease's, and tell no dose and nothing of a
+    patient group that was asked about.
     """
     asked = question.query.beside_names
     explained = bool(question.query.said_beside_names) and sum(map(len, question.query.unsaid)) <= _UNEXPLAINED
     tells = bool(question.sections) or explained
     talks = tells or any(re.search(pattern, asked) for pattern in release.guide.words.care)
-    if subject.kind != "disease" or question.of_kind("drug") or asks_outside(release, question) or not talks:
+    if DOSE in question.sections or asks_outside(release, question) or not talks:
         return []
-    near = covering(release, documents, question.query, NEAREST)
+    if question.groups if subject.kind == "drug" else question.of_kind("drug"):
+        return []
+    near = covering(release, documents, question.query, NEAREST if subject.kind == "disease" else NEAREST_OF_DRUG)
+    if subject.kind == "drug":
+        near = [unit for unit in near if fold(unit.section.title) not in release.guide.titles(DOSE)]
     return [unit for unit in near if _may_say(release, question, unit)][:_MOST_NEAREST]
 
 

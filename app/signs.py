@@ -30,8 +30,8 @@ _NEAR_BEST = 0.7
 _CANDIDATES = 25
 # Sections by which people ask what they have, or which their descriptions hit by chance.
 _ASKED = frozenset("概述 病因 临床表现 诊断要点 急症信号 并发症 检查检验 好发人群 治愈率 注意事项 不良反应 漏服 饮酒 驾驶 手术".split())
-# What people ask of their signs besides; two signs must be told then.
-_ASKED_OF_SIGNS = _ASKED | {"就诊科室", "治疗方法", "其他治疗", "治疗周期", "传染性"}
+# What people ask of their signs besides; two signs must be told then. A drug is never named for signs: the diseases are shown.
+_ASKED_OF_SIGNS = _ASKED | {"就诊科室", "治疗方法", "治疗药物", "其他治疗", "治疗周期", "传染性"}
 _DOSE = "用法用量"
 # Words that a question about a drug holds; where none stands, 一次就几滴 is told of a patient.
 _OF_DRUGS = re.compile("药|吃|服|片|粒|针|剂")
@@ -132,10 +132,6 @@ def _shown(release: Release, told: Sequence[Sequence[Said]], document: Document)
             default=0.0,
         )
     return found / total if total else 0.0
-
-
-def _spoken(said: Said, texts: Sequence[tuple[float, str]]) -> float:
-    return max((weight for weight, text in texts if said.stands_in(text)), default=0.0)
 
 
 def _telling(release: Release, told: Sequence[Sequence[Said]], document: Document) -> list[Unit]:

@@ -20,6 +20,12 @@ _heading = lru_cache(maxsize=4096)(fold)  # few headings, asked for again and ag
 MASK = "\ufffc"  # stands where a name stood, so that cues cannot match inside it
 
 
+# A question word in a cue stands for all that people say instead of it.
+_WHICH = "(?:什么|啥|哪些|哪种|哪几[种个类样项]|何种)"
+_WAYS_OF_ASKING = {"什么": _WHICH, "哪些": _WHICH, "怎么": "(?:怎么|咋|怎样|如何)"}
+_QUESTION_WORDS = re.compile("|".join(_WAYS_OF_ASKING))
+
+
 @dataclass(frozen=True, slots=True)
 class CanonicalSection:
     """A kind of section: `titles` are folded headings that mean it, best first; `cues` finds it asked for.
@@ -199,11 +205,11 @@ def _guide(raw: dict[str, Any]) -> SectionGuide:
             entry["name"],
             tuple(entry["kinds"]),
             tuple(fold(title) for title in entry["titles"]),
-            _either(entry["cues"]),
+            _either(map(_asked_anyhow, entry["cues"])),
             entry.get("clinical", True),
             tuple(entry.get("words", ())),
             entry.get("outside", False),
-            _either(entry["hints"]) if "hints" in entry else None,
+            _either(map(_asked_anyhow, entry["hints"])) if "hints" in entry else None,
         )
         for entry in raw["section"]
     )
@@ -227,5 +233,10 @@ def _guide(raw: dict[str, Any]) -> SectionGuide:
     )
 
 
-def _either(patterns: Sequence[str]) -> re.Pattern[str]:
+def _asked_anyhow(pattern: str) -> str:
+    """The pattern with every way of saying its question words."""
+    return _QUESTION_WORDS.sub(lambda word: _WAYS_OF_ASKING[word[0]], pattern)
+
+
+def _either(patterns: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
