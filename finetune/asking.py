@@ -63,6 +63,13 @@ class Asking:
         """Ids of all templates that training never sees."""
         return frozenset(template.id for form in self.forms.values() for template in form.held_out)
 
+    def words(self) -> list[str]:
+        """The words of the questions that training may show, once each: its forms without names, what fills their slots, the noise."""
+        forms = (template.text for form in self.forms.values() for template in (*form.ask, *form.follow))
+        asked = {part for text in forms for part in _SLOT.split(text)}
+        filling = (word for words in self.slots.values() for word in words)
+        return sorted({*asked, *filling, *self.noise.before, *self.noise.behind} - {""})
+
     def fill(self, template: Template, name: str, heading: str, dice: random.Random) -> str:
         """The template with every slot filled, unroughened."""
         fixed = {_NAME: name, _HEADING: heading}

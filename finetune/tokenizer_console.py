@@ -11,6 +11,7 @@ import typer
 
 from app.tokenizer import MODEL_FILE
 from finetune.resizing import check_model, resize_model
+from finetune.asking import load_asking
 from finetune.token_differences import Way, compare, cutter
 from finetune.vocabulary import PieceRecipe, extend_pieces, load_pieces, old_pieces_of_new, texts_of, train_pieces
 from indexer.errors import QizhenError
@@ -33,13 +34,15 @@ def train_command(
     texts: Annotated[
         list[Path] | None, typer.Option(help='另加的文本：JSON Lines，每行 {"text": ...}，可多次给出。', metavar="FILE")
     ] = None,
+    asking: Annotated[bool, typer.Option("--asking", help="问法也算在内；知识库里没有“什么”“？”，不算就只能按字节拼写。")] = False,
     pieces: Annotated[int, typer.Option(help="词片数，含 3 个特殊符号与 256 个字节。", metavar="N")] = _DEFAULT.pieces,
     coverage: Annotated[float, typer.Option(help="有自己词片的字符占全部字符的比例，其余按字节拼写。")] = _DEFAULT.coverage,
     longest: Annotated[int, typer.Option(min=1, help="一个词片最多几个字。")] = _DEFAULT.longest,
     as_json: Annotated[bool, typer.Option("--json", help="输出 JSON。")] = False,
 ) -> None:
     """在知识库的文本上训练一个词片模型。"""
-    made = train_pieces(_lines(kb, texts), out, PieceRecipe(pieces, coverage, longest))
+    lines = [*_lines(kb, texts), *(load_asking().words() if asking else [])]
+    made = train_pieces(lines, out, PieceRecipe(pieces, coverage, longest))
     told = f"{made.folder}：{made.pieces} 个词片，每个词元 {made.characters_per_token} 字（{made.texts} 行，{made.characters} 字）"
     sys.stdout.write((_dump(asdict(made)) if as_json else told) + "\n")
 
