@@ -35,7 +35,7 @@ from indexer.release import Release
 from indexer.sections import Cue
 from indexer.terms import bare, fold, terms
 
-_COMPARING = re.compile(r"区别|不同|比较|差别|哪个好")
+_COMPARING = re.compile(r"区别|不同|比较|差别|哪个好|一样|一回事|同一|一种药|一个药|混淆|[弄搞拿认][混错]|分清|区分|分得清")
 _AMOUNT = re.compile(r"\d\s*(?:mg|g|kg|μg|ug|ml|u|iu|%|片|粒|袋|支|次|滴|喷)(?![a-z])|成人|儿童")
 _GRADE = re.compile("轻度|中度|重度|严重")
 # What an amount to give stands beside; how much water a bag is dissolved in is none.
