@@ -28,7 +28,7 @@ bench: $(VENV)/all
 	$(BIN)/python tests/benchmarks/search_quality.py $(ARGS)
 	$(BIN)/python tests/benchmarks/claims.py
 
-# A model of 11 million parameters, trained and tuned on kb_data in var/mini: about an hour on two cores.
+# A model of 11 million parameters, trained and tuned on kb_data in var/mini: about half an hour on two cores.
 MINI := $(BIN)/qizhen-finetune
 mini: $(VENV)/all
 	$(MINI) data build --kb kb_data --texts --out var/mini/data --fields 适应症 --per-section 55 \

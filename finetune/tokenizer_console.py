@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from app.tokenizer import MODEL_FILE
-from finetune.resizing import check_model, resize_model
 from finetune.asking import load_asking
+from finetune.resizing import check_model, resize_model
 from finetune.token_differences import Way, compare, cutter
 from finetune.vocabulary import PieceRecipe, extend_pieces, load_pieces, old_pieces_of_new, texts_of, train_pieces
 from indexer.errors import QizhenError
