@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.answering import Answer, ask
+from app.finding import NOT_DIRECTLY
 from app.safety import DISCLAIMER, EMERGENCY, REFUSAL
 from app.signs import NOTICE
 from indexer.build import build_release
@@ -216,3 +217,33 @@ def test_a_side_two_kinds_or_a_shorter_ending_make_no_other_disease(shipped: Rel
 
 def test_another_kind_of_a_disease_stays_not_held(shipped: Release) -> None:
     assert ask(shipped, "禽流感有什么症状").status != "answered"
+
+
+@pytest.mark.parametrize(
+    ("question", "document", "sentence"),
+    [
+        ("安体舒通血钾高的人能吃吗", "drug/spironolactone", "血钾高于5.0mmol/L者一般不应开始使用"),
+        ("硝苯地平配西柚汁行不", "drug/nifedipine", "避免食用葡萄柚及葡萄柚汁"),
+        ("骨质疏松骨密度T值多少能确诊", "disease/osteoporosis", "T值≤-2.5"),
+        ("维拉帕米禁用于哪几种患者", "drug/verapamil", "过敏者禁用"),
+        ("利奈唑胺夏天怎样放才不会坏", "drug/linezolid", ""),
+        ("孕妇开阿奇霉素有没有限制", "drug/azithromycin", "孕妇"),
+    ],
+)
+def test_words_beside_a_name_are_no_part_of_it(shipped: Release, question: str, document: str, sentence: str) -> None:
+    answer = ask(shipped, question)
+    assert sources(answer) == {document}
+    assert sentence in "".join(texts(answer))
+
+
+@pytest.mark.parametrize("question", ["氨氯地平和硝苯地平是不是一回事", "利培酮跟利福平别拿错了，怎么分清"])
+def test_two_names_asked_about_as_one_are_told_apart(shipped: Release, question: str) -> None:
+    assert len(sources(ask(shipped, question))) == 2
+
+
+def test_a_drug_s_nearest_sentences_are_no_dose_and_of_no_patient_group(shipped: Release) -> None:
+    answer = ask(shipped, "怡诺思断了两天，脑壳里头像过电一样一阵阵的，人发飘还直冒汗，是药停急了吗")
+    assert NOT_DIRECTLY in answer.notices
+    assert any(text.startswith("停药反应") for text in texts(answer))
+    assert "用法用量" not in {citation.unit.section.title for citation in answer.citations}
+    assert ask(shipped, "丽珠得乐，肝功能不全的人能用吗？").status == "refused"
