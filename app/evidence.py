@@ -44,7 +44,7 @@ _GIVEN = re.compile(r"[一每]次|[一每][日天]|首[剂次]|单[剂次]|/kg|�
 _FEWEST_BESIDE = 4
 # What a sentence must come to where the talk is of illness, and how many are shown. A drug's at 0: irrelevant ones were shown; at 0.1 one
 # more of 240 held names before other talk is answered so.
-NEAREST, NEAREST_OF_DRUG, _MOST_NEAREST = 0.0, 0.1, 3
+_NEAREST, _NEAREST_OF_DRUG, _MOST_NEAREST = 0.0, 0.1, 3
 # Characters that the lay terms may leave unexplained there. Of 240 held names before other talk 82.5 % are refused so, 82.1 % without
 # a bound, 84.2 % where lay terms do not count.
 _UNEXPLAINED = 2
@@ -252,12 +252,12 @@ def _nearest(release: Release, question: Question, subject: Subject, documents: 
     explained = bool(question.query.said_beside_names) and sum(map(len, question.query.unsaid)) <= _UNEXPLAINED
     tells = bool(question.sections) or explained
     talks = tells or any(re.search(pattern, asked) for pattern in release.guide.words.care)
-    if DOSE in question.sections or asks_outside(release, question) or not talks:
+    is_drug = subject.kind == "drug"
+    beside = question.groups if is_drug else question.of_kind("drug")
+    if beside or DOSE in question.sections or asks_outside(release, question) or not talks:
         return []
-    if question.groups if subject.kind == "drug" else question.of_kind("drug"):
-        return []
-    near = covering(release, documents, question.query, NEAREST if subject.kind == "disease" else NEAREST_OF_DRUG)
-    if subject.kind == "drug":
+    near = covering(release, documents, question.query, _NEAREST_OF_DRUG if is_drug else _NEAREST)
+    if is_drug:
         near = [unit for unit in near if fold(unit.section.title) not in release.guide.titles(DOSE)]
     return [unit for unit in near if _may_say(release, question, unit)][:_MOST_NEAREST]
 
