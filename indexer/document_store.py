@@ -86,6 +86,15 @@ class DocumentStore:
         rows = self._rows("SELECT id, digest, first_passage, passages FROM documents")
         return {document: (digest, first, count) for document, digest, first, count in rows}
 
+    def places(self) -> list[tuple[str, int, int]]:
+        """(document id, first passage position, number of passages) of every document, in order."""
+        return self._rows("SELECT id, first_passage, passages FROM documents ORDER BY position")
+
+    def expiring(self) -> dict[str, str]:
+        """Document id to the last day it holds, of those that have one."""
+        rows = self._rows("""SELECT id, source FROM documents WHERE source LIKE '%"expires": "_%'""")
+        return {document: json.loads(source)["expires"] for document, source in rows}
+
     def position(self, document_id: str) -> int | None:
         """The position of the document with this id."""
         found = self._rows("SELECT position FROM documents WHERE id = ?", document_id)

@@ -7,6 +7,7 @@
     │   ├── IndexMissingError   nothing is published there, or the release is not there
     │   ├── IndexDamagedError   a file of a release is missing, cut off or altered
     │   ├── IndexMismatchError  the release was made by another encoder, passage setting or format
+    │   ├── ReleaseRejectedError  a new release did not pass its trial, and is not published
     │   └── IndexWriteError     it cannot be written: full, read-only, or another build holds it
     ├── ServeError              the server may not or cannot start as asked
     ├── WeightsError            a model's or an adapter's weights that cannot be read, or do not fit together
@@ -74,6 +75,10 @@ class IndexDamagedError(IndexFolderError):
 
 class IndexMismatchError(IndexFolderError):
     """A release made by another encoder, passage setting or format than this program uses."""
+
+
+class ReleaseRejectedError(IndexFolderError):
+    """A new release answers fewer golden questions than required."""
 
 
 class IndexWriteError(IndexFolderError):
