@@ -213,6 +213,7 @@ def index_releases(index: Index = DEFAULT_INDEX, as_json: AsJson = False) -> Non
         return
     table = Table("", "版本", "时间", "用户", "文档", "片段", "新增", "修改", "删除", "缘由", box=None)
     for row in rows:
+        row["created"] = row["created"][:19]
         cells = (row[key] for key in ("id", "created", "user", "documents", "passages", "added", "changed", "removed", "why"))
         table.add_row("*" if row["current"] else "", *map(str, cells))
     Console(width=_TABLE_WIDTH, markup=False).print(table)

@@ -420,7 +420,7 @@ def _manifest(index: Path, beside: Path, made_of: _Ingredients, rows: Sequence[R
     return Manifest(
         id=_new_id(index, created, digest),
         parent=made_of.parent,
-        created=created.isoformat(timespec="seconds"),
+        created=created.isoformat(timespec="milliseconds"),
         format=FORMAT,
         embedder=made_of.embedder.name,
         embedder_digest=made_of.embedder.digest,

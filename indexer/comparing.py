@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.changes import DocumentChange, difference
-from indexer.document_store import DocumentStore
-from indexer.documents import Document
 from indexer.errors import Fault, IndexMissingError
 from indexer.intake import Before, Expired, Intake, take_in
-from indexer.release import DOCUMENTS, check_format, current_id, read_manifest, release_folder
+from indexer.release import check_format, current_id, read_manifest, release_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +87,3 @@ def compare_releases(index: Path, old_id: str, new_id: str) -> Comparison:
             changes.append(difference(before, new.store.document(position)))
     changes += _removed(old, set(new.positions))
     return Comparison(old_id, new_id, len(new.places), tuple(changes))
-
-
-def state_of(index: Path, document: Document) -> str:
-    """Whether the published release still holds a document as it was cited: "current", "changed" or "removed".
-
-    Raises IndexMissingError or IndexDamagedError.
-    """
-    store = DocumentStore(release_folder(index, current_id(index)) / DOCUMENTS)
-    try:
-        position = store.position(document.id)
-        if position is None:
-            return "removed"
-        return "current" if store.document(position).digest == document.digest else "changed"
-    finally:
-        store.close()

@@ -70,9 +70,10 @@ def record(
         data = _read_all(descriptor)
         entries, torn = _whole_entries(data)
         last = entries[-1] if entries else None
+        head = _head_number(index)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         entry = Entry(
-            number=last.number + 1 if last else 1,
+            number=max(last.number if last else 0, head) + 1,  # after entries that were taken away their numbers stay free
             time=now,
             user=user or local_user(),
             action=action,
@@ -83,6 +84,8 @@ def record(
             previous=last.hash if last else _FIRST,
         )
         entry = _sealed(entry)
+        if last and head == last.number - 1:  # an append before was cut off just before the head
+            _write_head(index, last)
         lead = b"" if not data or data.endswith(b"\n") else b"\n"
         _append(descriptor, lead + _line(entry), len(data))
         _write_head(index, entry)
@@ -166,9 +169,9 @@ def _whole_entries(data: bytes) -> tuple[list[Entry], bytes]:
 
 
 def _entry(line: bytes) -> Entry | None:
-    """The entry of a line, if the line is one and ends."""
+    """The entry of a line, if the line is one; only its line end may be missing."""
     try:
-        return Entry(**json.loads(line)) if line.endswith(b"\n") else None
+        return Entry(**json.loads(line))
     except (ValueError, TypeError):
         return None
 
@@ -201,6 +204,14 @@ def _append(descriptor: int, line: bytes, before: int) -> None:
     except OSError:
         os.ftruncate(descriptor, before)
         raise
+
+
+def _head_number(index: Path) -> int:
+    """The number of the last entry as log.head has it; 0 where it does not say."""
+    try:
+        return int((index / HEAD).read_text("utf-8").split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _write_head(index: Path, entry: Entry) -> None:
