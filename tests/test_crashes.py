@@ -231,8 +231,9 @@ def test_an_index_that_may_not_be_written_is_told(index: Path, write_lines: Writ
         if str(folder).startswith("/tmp/"):
             folder.chmod(0o755)
     knowledge.parent.chmod(0o755)
-    loaded = "import os, indexer.build; indexer.build.shipped_embedder(); os.setuid(65534)\n"  # nobody need not read the interpreter
-    as_nobody = [sys.executable, "-c", loaded + BUILD, str(index), str(knowledge)]
+    # A build as root first: nobody need not be able to read the interpreter's modules.
+    code = BUILD.replace("sys.argv[1]", "sys.argv[3]") + "import os; os.setuid(65534)\n" + BUILD
+    as_nobody = [sys.executable, "-c", code, str(index), str(knowledge), str(index.parent / "other")]
     run = subprocess.run(as_nobody, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert "没有写权限；已发布的版本没有改动" in run.stderr
     assert verify_release(index) == []
