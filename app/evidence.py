@@ -92,9 +92,14 @@ def _of_subjects(release: Release, question: Question, drugs: Sequence[Subject])
         return merged
     said = [fold(unit.text) for unit in merged.units] if isinstance(merged, Evidence) else []
     silent = [d for d in question.of_kind("disease") if not any(name in text for name in spellings(release, d) for text in said)]
-    diseases = [document for disease in silent for document in documents_of(release, disease)]
-    spoken = mentioning(release, diseases, [name for drug in drugs for name in spellings(release, drug)])
+    spoken = _of_drugs(release, silent, drugs)
     return _merge([merged, Evidence(tuple(spoken))] if answered else [Evidence(tuple(spoken))]) if spoken else merged
+
+
+def _of_drugs(release: Release, diseases: Sequence[Subject], drugs: Sequence[Subject]) -> list[Unit]:
+    """What the texts of diseases say of drugs."""
+    documents = [document for disease in diseases for document in documents_of(release, disease)]
+    return mentioning(release, documents, [name for drug in drugs for name in spellings(release, drug)])
 
 
 def _not_asked_of_texts(release: Release, question: Question) -> Finding | None:
@@ -365,6 +370,8 @@ def _together(release: Release, question: Question, drugs: Sequence[Subject]) ->
     """What each drug's texts say about the others, from both sides."""
     found = together(release, drugs, question.beside)
     everyone = (*drugs, *(other for other in question.beside if other not in drugs))
+    if not found and (spoken := _of_drugs(release, question.of_kind("disease"), everyone)):
+        return Evidence(tuple(spoken))
     if not found:
         listed = "与".join(f"“{subject.name}”" for subject in everyone)
         near = tuple(position for subject in everyone for position in subject.documents)

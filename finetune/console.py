@@ -10,6 +10,7 @@ from finetune.data_console import app as data_app
 from finetune.embedder import EmbedderRecipe, train_from_files
 from finetune.evaluate_console import evaluate_command
 from finetune.merge_console import merge_command
+from finetune.name_models import NameRecipe, train_name_models
 from finetune.tokenizer_console import app as tokenizer_app
 from finetune.train_console import train_command
 from indexer.errors import QizhenError
@@ -42,6 +43,22 @@ def embedder_command(
     if not kb and not pairs:
         raise QizhenError("没有训练数据：``", "用 --kb 给出文档，或用 --pairs 给出成对文本")
     train_from_files(kb or [], pairs or [], out, EmbedderRecipe(rows=rows, epochs=epochs, seed=seed))
+    sys.stdout.write(f"{out}\n")
+
+
+@app.command("names")
+def names_command(
+    kb: Annotated[list[Path], typer.Option("--kb", help="取名称和原文的文档文件或文件夹，可多次给出。", metavar="PATH")],
+    out: Annotated[Path, typer.Option(help="写到哪个文件夹。", metavar="DIR")],
+    texts: Annotated[
+        list[Path] | None, typer.Option("--texts", help="人们怎么说话：JSON Lines，其中的文字都读，可多次给出。", metavar="FILE")
+    ] = None,
+    seed: Annotated[int, typer.Option()] = 7,
+) -> None:
+    """训练内置的名称模型：名称旁边的字是不是名称的一部分，一段话像不像药名或病名。"""
+    made = train_name_models(kb, texts or [], out, NameRecipe(seed=seed))
+    for part, told in made["models"].items():
+        sys.stdout.write(f"{part}  {told['kept apart']}\n")
     sys.stdout.write(f"{out}\n")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from indexer.lay_terms import Said, Stranger
+from indexer.name_models import joined_before, joined_behind
 from indexer.names import Mention, NameIndex
 from indexer.sections import MASK, Cue, Population, SectionGuide
 from indexer.terms import fold
@@ -21,6 +22,9 @@ _DOSE = "用法用量"
 # What may be given for a disease without being a drug's name.
 _NO_NAME = re.compile("[水盐肉奶糖饭蛋豆果菜油茶鱼汤粥]|抗生素|激素|消炎药|止痛药|退烧药|胰岛素")
 _CONTENT = re.compile(r"[^\W_]")
+# Least likelihood at which what touches a name is taken for a part of a longer one (indexer/encoders/names/manifest.json says what
+# share of longer names it keeps).
+_JOINED = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
     said = guide.lay.read(folded)
     unsaid = mask(rest, [(part.start, part.end) for part in said])
     mentions = [found for mention in mentions if (found := _whole_word(mention, folded, rest, unsaid, names)) is not None]
+    mentions = [_without_speech(mention, folded, names) for mention in mentions]
     return Query(
         folded,
         tuple(mentions),
@@ -162,6 +167,32 @@ def _whole_word(mention: Mention, folded: str, rest: str, unsaid: str, names: Na
     after = after if len(after) > 1 and names.is_chemical(after) else ""
     named = folded[mention.start : mention.end]
     return replace(mention, whole=before + named + after) if before or after else mention
+
+
+def _without_speech(mention: Mention, folded: str, names: NameIndex) -> Mention:
+    """The mention without what is taken for the rest of a longer name, where it is only the words beside it: 查出来|甲状腺结节."""
+    head, held, tail = mention.whole.partition(mention.surface)
+    if not held or mention.form_only or (mention.kind == "disease") != (names.kind(mention.documents[0]) == "disease"):
+        return mention
+    start = folded.find(held, mention.start)
+    end = start + len(held)
+    if head and not names.is_modifier(head) and joined_before(_han_before(folded, start), held) < _JOINED:
+        head = ""
+    if tail and mention.kind == "disease" and joined_behind(_han_behind(folded, end), held) < _JOINED:
+        tail = ""
+    if head or tail:
+        return replace(mention, start=min(mention.start, start) if head else start, whole=f"{head}{held}{tail}")
+    return replace(mention, start=start if mention.kind == "drug" and mention.start < start else mention.start, whole="")
+
+
+def _han_before(text: str, at: int) -> str:
+    match = _HAN_END.search(text[:at])
+    return match[0] if match else ""
+
+
+def _han_behind(text: str, at: int) -> str:
+    match = _HAN_START.search(text[at:])
+    return match[0] if match else ""
 
 
 def mask(text: str, spans: Sequence[tuple[int, int]]) -> str:
