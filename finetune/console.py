@@ -9,6 +9,7 @@ import typer
 from finetune.data_console import app as data_app
 from finetune.embedder import EmbedderRecipe, train_from_files
 from finetune.evaluate_console import evaluate_command
+from finetune.intents import LAY, IntentRecipe, train_intents
 from finetune.merge_console import merge_command
 from finetune.name_models import NameRecipe, train_name_models
 from finetune.tokenizer_console import app as tokenizer_app
@@ -59,6 +60,21 @@ def names_command(
     made = train_name_models(kb, texts or [], out, NameRecipe(seed=seed))
     for part, told in made["models"].items():
         sys.stdout.write(f"{part}  {told['kept apart']}\n")
+    sys.stdout.write(f"{out}\n")
+
+
+@app.command("intents")
+def intents_command(
+    out: Annotated[Path, typer.Option(help="写到哪个文件夹。", metavar="DIR")],
+    questions: Annotated[
+        Path, typer.Option(help="标明章节的问题，每行：drug 或 disease、章节、问题，用制表符隔开。", metavar="FILE")
+    ] = LAY,
+    seed: Annotated[int, typer.Option()] = 7,
+) -> None:
+    """训练内置的问法模型：没有提示词的问题问的是哪个章节，或不是资料能答的。"""
+    made = train_intents(questions, out, IntentRecipe(seed=seed))
+    for kind, told in made["kinds"].items():
+        sys.stdout.write(f"{kind}  {told['kept apart']}\n")
     sys.stdout.write(f"{out}\n")
 
 

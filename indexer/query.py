@@ -158,8 +158,10 @@ def _whole_word(mention: Mention, folded: str, rest: str, unsaid: str, names: Na
     after = names.touching(_HAN_START.findall(rest[mention.end :]), at_end=False) if mention.kind == "drug" else ""
     if len(mention.surface) == _SHORTEST_NAME and mention.end - mention.start == _SHORTEST_NAME:
         said_after = names.touching(_HAN_START.findall(unsaid[mention.end :]), at_end=False) if after else ""
-        if before or said_after:
+        if (before or said_after) and not _stands_alone(mention, folded):
             return None
+        if before or said_after:
+            return mention
     if mention.kind == "disease":
         return replace(mention, whole=before + mention.surface) if before else mention
     if not mention.form:  # 加味 before 逍遥丸 makes another product, whatever it is made of
@@ -167,6 +169,12 @@ def _whole_word(mention: Mention, folded: str, rest: str, unsaid: str, names: Na
     after = after if len(after) > 1 and names.is_chemical(after) else ""
     named = folded[mention.start : mention.end]
     return replace(mention, whole=before + named + after) if before or after else mention
+
+
+def _stands_alone(mention: Mention, folded: str) -> bool:
+    """Whether what touches a name of two characters is speech: 护彤两顿中间."""
+    before, behind = _han_before(folded, mention.start), _han_behind(folded, mention.end)
+    return max(joined_before(before, mention.surface), joined_behind(behind, mention.surface)) < _JOINED
 
 
 def _without_speech(mention: Mention, folded: str, names: NameIndex) -> Mention:
