@@ -53,7 +53,7 @@ _UNEXPLAINED = 2
 # Least likelihood at which a question's words ask for a section that no cue knows, and for nothing that texts say. Of questions kept apart
 # 79 % (drugs) and 83 % (diseases) above the one are read rightly; above the other lie 1 % of those about a section.
 _MEANT, _OUTSIDE = 0.5, 0.7
-_ADVERSE, _WHAT_IT_IS = "不良反应", "概述"
+_ADVERSE, _WHAT_IT_IS, _POPULATIONS = "不良反应", "概述", "特殊人群"
 # Sections are shown by the form of a question alone where fewer sentences than this were found by its words, where no more characters
 # than this are left over, and at most so many. 8: of 479 answerable questions 1.9 % are refused, at 3 2.3 %; of 221 that cannot be
 # answered all are, and of held names before other talk 88 %, at both.
@@ -272,7 +272,7 @@ def _nearest(release: Release, question: Question, subject: Subject, documents: 
     beside = question.groups if is_drug else question.of_kind("drug")
     if beside or DOSE in question.sections or asks_outside(release, question):
         return []
-    if not question.sections and section not in {OUTSIDE, DOSE} and likely >= _MEANT:
+    if not question.sections and section not in {OUTSIDE, DOSE, _POPULATIONS} and likely >= _MEANT:
         told = prescribed(release, replace(question, sections=(section,)), subject, documents, ())
         if told:
             by_fit = sorted(zip(fits(release, told, question.query), range(len(told)), strict=True), key=lambda pair: (-pair[0], pair[1]))

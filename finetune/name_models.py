@@ -7,6 +7,7 @@ every context that was never met beside a name would be left undecided), and pie
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from finetune.dice import dice_for
 from finetune.encoding import read_lines
 from finetune.json_files import write_json
 from indexer.errors import QizhenError
-from indexer.name_models import BEFORE, BEHIND, WHOLE, context_grams, hashed, run_grams
+from indexer.name_models import BEFORE, BEHIND, PAIRS, WHOLE, context_grams, hashed, pair_bit, run_grams
 from indexer.readers import read_documents
 from indexer.sections import SHIPPED, guide_text, load_guide
 from indexer.terms import fold
@@ -29,6 +30,7 @@ _RUN = re.compile(r"[\u3400-\u9fff]{2,}")
 _TOUCHING = {BEFORE: re.compile(r"[\u3400-\u9fff]{1,5}$"), BEHIND: re.compile(r"^[\u3400-\u9fff]{1,5}")}
 _SHORTEST_TEXT, _LONGEST_NAME = 6, 12
 _PIECES = (2, 2, 3, 3, 4, 4, 5, 6, 7, 8)  # lengths of pieces of running text, in characters: those of names
+_OFTEN, _PAIR_BITS = 30, 1 << 19
 _APART = 10  # one name of so many is kept apart to measure
 _MEASURED = (0.005, 0.01, 0.02, 0.05)
 
@@ -71,6 +73,7 @@ def train_name_models(knowledge: Sequence[Path], spoken: Sequence[Path], folder:
         WHOLE: ([*_whole(names), *_pieces(texts, names, recipe)], recipe.name_strength),
     }
     folder.mkdir(parents=True, exist_ok=True)
+    made["pairs"] = _write_pairs(texts, folder / PAIRS)
     made["models"] = {part: _train(part, told, strength, folder, recipe) for part, (told, strength) in examples.items()}
     write_json(folder / "manifest.json", made)
     return made
@@ -131,6 +134,16 @@ def _pieces(texts: Sequence[str], names: Sequence[str], recipe: NameRecipe) -> I
         piece = text[at : at + dice.choice(_PIECES)]
         if _RUN.fullmatch(piece) and piece not in known:
             yield Example(run_grams(piece), is_name=False, apart=_is_apart(piece))
+
+
+def _write_pairs(texts: Sequence[str], path: Path) -> int:
+    """Write the set of pairs of Chinese characters that running text holds often enough; return how many there are."""
+    counts = Counter(run[at : at + 2] for text in texts for run in _RUN.findall(text) for at in range(len(run) - 1))
+    often = sorted(pair for pair, count in counts.items() if count >= _OFTEN)
+    bits = np.zeros(_PAIR_BITS, dtype=bool)
+    bits[[pair_bit(pair, _PAIR_BITS) for pair in often]] = True
+    np.save(path, np.packbits(bits, bitorder="little"), allow_pickle=False)
+    return len(often)
 
 
 def _is_apart(text: str) -> bool:

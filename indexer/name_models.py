@@ -18,6 +18,7 @@ from indexer.errors import IndexDamagedError
 
 NAME_MODELS = Path(__file__).parent / "encoders" / "names"
 BEFORE, BEHIND, WHOLE = "before", "behind", "whole"
+PAIRS = "pairs.npy"
 # Characters of a context that are read, and the longest run that is told apart by its length.
 _REACH, _LONGEST = 4, 9
 _NOTHING, _START, _END = "\0", "\1", "\2"
@@ -41,6 +42,11 @@ def run_grams(run: str) -> list[str]:
 def hashed(grams: list[str], rows: int) -> NDArray[np.int64]:
     """Table rows of features, each once."""
     return np.unique([zlib.crc32(gram.encode()) % rows for gram in grams]).astype(np.int64)
+
+
+def pair_bit(pair: str, bits: int) -> int:
+    """The bit of a pair of characters in the set of those that running text says together."""
+    return zlib.crc32(pair.encode()) % bits
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,22 @@ def joined_behind(context: str, name: str) -> float:
 def likely_name(run: str) -> float:
     """How likely a folded run of Chinese text is the name of a drug or a disease, and not ordinary words."""
     return _shipped(WHOLE).likelihood(run_grams(run))
+
+
+def said_together(pair: str) -> bool:
+    """Whether running text says two characters together often (威胁); one in ten of other pairs is taken for such (a hashed set)."""
+    bits = _pairs()
+    at = pair_bit(pair, 8 * len(bits))
+    return bool(bits[at // 8] >> (at % 8) & 1)
+
+
+@cache
+def _pairs() -> NDArray[np.uint8]:
+    try:
+        bits: NDArray[np.uint8] = np.load(NAME_MODELS / PAIRS, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise IndexDamagedError(f"名称模型 `{NAME_MODELS}` 读不出来：{error}", "重新安装本项目") from error
+    return bits
 
 
 @cache

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from indexer.lay_terms import Said, Stranger
-from indexer.name_models import joined_before, joined_behind
+from indexer.name_models import joined_before, joined_behind, likely_name, said_together
 from indexer.names import Mention, NameIndex
 from indexer.sections import MASK, Cue, Population, SectionGuide
 from indexer.terms import fold
@@ -25,6 +25,10 @@ _CONTENT = re.compile(r"[^\W_]")
 # Least likelihood at which what touches a name is taken for a part of a longer one (indexer/encoders/names/manifest.json says what
 # share of longer names it keeps).
 _JOINED = 0.01
+# Least likelihood at which what stands before a drug's name is the name of another ingredient, or a part of one.
+_LIKE_A_NAME = 0.05
+# Least likelihood at which a name of two characters and the next one are another name.
+_NAME = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +176,16 @@ def _whole_word(mention: Mention, folded: str, rest: str, unsaid: str, names: Na
 
 
 def _stands_alone(mention: Mention, folded: str) -> bool:
-    """Whether what touches a name of two characters is speech: 护彤两顿中间."""
+    """Whether what touches a name of two characters is speech: 护彤两顿中间. Of a drug's name no character may make a word with what it
+    touches (可威胁), nor a longer name (阿乐欣).
+    """
     before, behind = _han_before(folded, mention.start), _han_behind(folded, mention.end)
-    return max(joined_before(before, mention.surface), joined_behind(behind, mention.surface)) < _JOINED
+    name = mention.surface
+    if mention.kind == "drug":
+        worded = (before and said_together(before[-1] + name[0])) or (behind and said_together(name[-1] + behind[0]))
+        if worded or (behind and likely_name(name + behind[0]) >= _NAME):
+            return False
+    return max(joined_before(before, name), joined_behind(behind, name)) < _JOINED
 
 
 def _without_speech(mention: Mention, folded: str, names: NameIndex) -> Mention:
@@ -184,13 +195,20 @@ def _without_speech(mention: Mention, folded: str, names: NameIndex) -> Mention:
         return mention
     start = folded.find(held, mention.start)
     end = start + len(held)
-    if head and not names.is_modifier(head) and joined_before(_han_before(folded, start), held) < _JOINED:
+    if head and _is_speech(head, mention, _han_before(folded, start), names):
         head = ""
     if tail and mention.kind == "disease" and joined_behind(_han_behind(folded, end), held) < _JOINED:
         tail = ""
     if head or tail:
         return replace(mention, start=min(mention.start, start) if head else start, whole=f"{head}{held}{tail}")
     return replace(mention, start=start if mention.kind == "drug" and mention.start < start else mention.start, whole="")
+
+
+def _is_speech(head: str, mention: Mention, before: str, names: NameIndex) -> bool:
+    """Whether what stands before a name is only said before it. Before a drug's it must not look like a name itself: 氨酚|羟考酮."""
+    if mention.kind == "drug" and (names.is_modifier(head) or names.is_chemical(head) or likely_name(head) >= _LIKE_A_NAME):
+        return False
+    return joined_before(before, mention.surface) < _JOINED
 
 
 def _han_before(text: str, at: int) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from finetune.name_models import NameRecipe, train_name_models
 from indexer.errors import QizhenError
-from indexer.name_models import NAME_MODELS, joined_before, joined_behind, likely_name
+from indexer.name_models import NAME_MODELS, joined_before, joined_behind, likely_name, said_together
 from indexer.names import NamedDocument, NameIndex
 from indexer.query import read_query
 from indexer.sections import SHIPPED, guide_text, load_guide
@@ -61,6 +61,17 @@ def test_names_and_words_lie_on_two_sides():
     assert joined_before("", "肾炎") == joined_behind("", "肾炎") == 0.0
 
 
+def test_pairs_that_running_text_says_together():
+    assert said_together("威胁")
+    assert not said_together("彤两")
+
+
+@pytest.mark.parametrize(("question", "found"), [("康忻俩一起吃行吗", True), ("康忻胁到生命", True), ("康威胁到生命", False)])
+def test_a_short_brand_stands_alone_beside_speech(question, found, guide):
+    held = NameIndex([NamedDocument(0, "drug", "康忻"), NamedDocument(1, "drug", "康威")], guide.words)
+    assert [mention.surface for mention in read_query(question, held, guide).mentions] == ([question[:2]] if found else [])
+
+
 def test_the_shipped_models_say_what_they_keep():
     made = json.loads((NAME_MODELS / "manifest.json").read_text("utf-8"))
     assert made["models"]["whole"]["kept apart"]["names kept at 0.05"] >= 0.95
@@ -97,7 +108,7 @@ def test_training_is_reproducible(tmp_path, spoken):
     recipe = NameRecipe(rows=1024, invented=300, pieces=300)
     made = [train_name_models([_document(tmp_path)], [spoken], tmp_path / out, recipe) for out in ("a", "b")]
     assert made[0] == made[1]
-    for name in ("before.npy", "behind.npy", "whole.npy", "manifest.json"):
+    for name in ("before.npy", "behind.npy", "whole.npy", "pairs.npy", "manifest.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
