@@ -204,6 +204,8 @@ def train_from_files(files: TrainingFiles, folder: Path, recipe: EmbedderRecipe,
 
     The figures in the manifest are of questions that training has not seen with `split`, and else of some that it has.
     """
+    if teacher and not teacher.is_dir():
+        raise QizhenError(f"没有教师编码器 `{teacher}`", "--teacher 给出 Hugging Face 格式的模型文件夹")
     sources, held = read_sources(files, recipe, split)
     grams, table, scale, losses = train_embedder(sources, recipe, teacher)
     made = {

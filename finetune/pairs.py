@@ -4,14 +4,16 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from finetune.asking import load_asking
 from finetune.json_files import open_lines
 from indexer.documents import Document, Section
+from indexer.errors import QizhenError
 from indexer.readers import read_documents
 from indexer.sections import SectionGuide, guide_text, load_guide
 
@@ -24,6 +26,8 @@ _CROPPED = 100
 # Sections whose texts alone, without the name, should lead to it.
 _DESCRIBING = ("适应症", "临床表现")
 _SENTENCE_END = re.compile(r"(?<=[。；！？])")
+_PAIR_HINT = '每行一个 {"question","passage"} 或 {"a","b","same"}'
+_SET_HINT = '文件夹里要有 kb.jsonl 和 questions.jsonl，问题每行一个 {"question","documents"}'
 _RELEVANT = 2  # the grade from which a document answers a question
 
 
@@ -52,16 +56,36 @@ def is_held_out(question: str) -> bool:
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
-    """Pairs of texts of one meaning from JSON Lines: {"question","passage"} or {"a","b","same"} a line."""
-    with open_lines(path) as lines:
-        for line in lines:
-            row = json.loads(line)
-            if "passage" in row:
-                yield row["question"], row["passage"]
-                if row.get("long"):
-                    yield row["long"], row["passage"]
-            elif row.get("same"):
-                yield row["a"], row["b"]
+    """Pairs of texts of one meaning from JSON Lines: {"question","passage"} or {"a","b","same"} a line. Raises QizhenError."""
+    for row in _rows(path, _PAIR_HINT, lambda row: "question" in row if "passage" in row else {"a", "b"} <= row.keys()):
+        if "passage" in row:
+            yield row["question"], row["passage"]
+            if row.get("long"):
+                yield row["long"], row["passage"]
+        elif row.get("same"):
+            yield row["a"], row["b"]
+
+
+def _rows(path: Path, hint: str, fits: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """The objects of a JSON Lines file. Raises QizhenError with every line that is none or does not fit."""
+    rows, wrong = [], []
+    try:
+        with open_lines(path) as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    row = None
+                if isinstance(row, dict) and fits(row):
+                    rows.append(row)
+                else:
+                    wrong.append(f"{path}:{number}")
+    except (OSError, ValueError) as error:
+        raise QizhenError(f"`{path}` 读不出来：{error}", hint) from error
+    if wrong:
+        listed = "、".join(wrong[:5])
+        raise QizhenError(f"`{path}` 有 {len(wrong)} 行不合格式：{listed}", hint)
+    return rows
 
 
 def pairs_of(document: Document, dice: random.Random) -> Iterator[Pair]:
@@ -119,17 +143,15 @@ def read_set(folder: Path, split: bool) -> tuple[PairSource, HeldOut]:
     texts = tuple(" ".join(document.body(section) for section in document.sections) for document in documents)
     pairs: list[Pair] = []
     questions, grades = [], []
-    with open_lines(folder / "questions.jsonl") as lines:
-        for line in lines:
-            row = json.loads(line)
-            given = row.get("grades") or dict.fromkeys(row["documents"], 1)
-            graded = {place[name]: int(grade) for name, grade in given.items() if name in place and grade > 0}
-            if is_held_out(row["question"]):
-                questions.append(row["question"])
-                grades.append(graded)
-            if not (split and is_held_out(row["question"])):
-                least = min(_RELEVANT, max(graded.values(), default=0))
-                pairs += [(row["question"], texts[number]) for number, grade in graded.items() if grade >= least]
+    for row in _rows(folder / "questions.jsonl", _SET_HINT, lambda row: "question" in row and ("grades" in row or "documents" in row)):
+        given = row.get("grades") or dict.fromkeys(row["documents"], 1)
+        graded = {place[name]: int(grade) for name, grade in given.items() if name in place and grade > 0}
+        if is_held_out(row["question"]):
+            questions.append(row["question"])
+            grades.append(graded)
+        if not (split and is_held_out(row["question"])):
+            least = min(_RELEVANT, max(graded.values(), default=0))
+            pairs += [(row["question"], texts[number]) for number, grade in graded.items() if grade >= least]
     return PairSource(folder.name, tuple(pairs)), HeldOut(folder.name, tuple(questions), tuple(grades), texts)
 
 

@@ -7,7 +7,7 @@ import pytest
 from finetune.embedder import EmbedderRecipe, TrainingFiles, train_from_files
 from finetune.pairs import is_held_out
 from indexer.embedder import FAST, StaticEmbedder, shipped_embedder
-from indexer.errors import IndexDamagedError
+from indexer.errors import IndexDamagedError, QizhenError
 
 
 def test_vectors_have_unit_length_or_are_zero() -> None:
@@ -38,6 +38,16 @@ def test_altered_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "table.npy").write_bytes(b"x")
     with pytest.raises(IndexDamagedError, match="读不出来"):
         StaticEmbedder(tmp_path)
+
+
+def test_a_teacher_that_is_not_there_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(QizhenError, match=r"没有教师编码器 `.*teacher`"):
+        train_from_files(TrainingFiles(pairs=[tmp_path / "none.jsonl"]), tmp_path, EmbedderRecipe(), tmp_path / "teacher")
+
+
+def test_training_on_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(QizhenError, match="没有训练数据"):
+        train_from_files(TrainingFiles(), tmp_path, EmbedderRecipe())
 
 
 @pytest.mark.slow

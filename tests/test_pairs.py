@@ -2,8 +2,11 @@ import json
 import random
 from pathlib import Path
 
+import pytest
+
 from finetune.pairs import crops_of, is_held_out, pairs_of, read_pairs, read_set, usable
 from indexer.documents import Source, compose
+from indexer.errors import QizhenError
 
 
 def test_pairs_come_from_files(tmp_path: Path) -> None:
@@ -15,6 +18,25 @@ def test_pairs_come_from_files(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     assert list(read_pairs(path)) == [("问", "答"), ("长问", "答"), ("甲", "乙")]
+
+
+@pytest.mark.parametrize("line", ['{"a": "甲"}', '{"passage": "答"}', "[]", "{"])
+def test_every_faulty_line_of_pairs_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(f'{{"question": "问", "passage": "答"}}\n{line}\n{line}\n', "utf-8")
+    with pytest.raises(QizhenError, match=r"有 2 行不合格式：.*pairs.jsonl:2、.*pairs.jsonl:3"):
+        list(read_pairs(path))
+
+
+def test_a_set_without_questions_is_refused(tmp_path: Path) -> None:
+    document = {"id": "d", "kind": "text", "title": "文", "sections": [{"title": "正文", "text": "头痛"}]}
+    (tmp_path / "kb.jsonl").write_text(json.dumps(document), "utf-8")
+    with pytest.raises(QizhenError, match=r"questions\.jsonl` 读不出来"):
+        read_set(tmp_path, split=False)
+    (tmp_path / "questions.jsonl").write_text('{"question": "头痛"}', "utf-8")
+    with pytest.raises(QizhenError, match="有 1 行不合格式") as raised:
+        read_set(tmp_path, split=False)
+    assert "documents" in raised.value.hint
 
 
 def test_a_drug_gives_questions_about_it_its_indication_and_its_aliases() -> None:
