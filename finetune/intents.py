@@ -12,9 +12,9 @@ import numpy as np
 from finetune.asking import load_asking
 from finetune.dice import dice_for
 from finetune.json_files import write_json
-from indexer.embedder import gram_rows
 from indexer.errors import QizhenError
-from indexer.intents import OUTSIDE
+from indexer.intents import OUTSIDE, question_grams
+from indexer.name_models import hashed
 from indexer.sections import MASK
 from indexer.terms import fold
 
@@ -109,7 +109,7 @@ def _is_apart(one: Labelled) -> bool:
 def _rows(questions: Sequence[Labelled], rows: int) -> Any:
     from scipy.sparse import csr_matrix
 
-    grams = [np.unique(gram_rows(one.masked, rows)) for one in questions]
+    grams = [hashed(question_grams(one.masked), rows) for one in questions]
     ends = np.cumsum([0, *map(len, grams)])
     return csr_matrix((np.ones(ends[-1], dtype=np.float32), np.concatenate(grams), ends), shape=(len(grams), rows))
 

@@ -12,11 +12,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.embedder import gram_rows
 from indexer.errors import IndexDamagedError
+from indexer.name_models import hashed
 
 INTENTS = Path(__file__).parent / "encoders" / "intents"
 OUTSIDE = "outside"
+
+
+def question_grams(masked: str) -> list[str]:
+    """Features of a folded question with its names masked: 1- to 3-grams that reach over no name and no punctuation."""
+    grams = (masked[at : at + size] for size in (1, 2, 3) for at in range(len(masked) - size + 1))
+    return [gram for gram in grams if gram.isalnum()]
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Intents:
 
     def likely(self, masked: str) -> tuple[str, float]:
         """The section that a folded question with its names masked asks for, or OUTSIDE, and how likely that is (0 to 1)."""
-        rows = np.unique(gram_rows(masked, len(self.table)))
+        rows = hashed(question_grams(masked), len(self.table))
         scores = self.table[rows].sum(axis=0, dtype=np.float64) * self.scale + self.bias
         shares = np.exp(scores - scores.max())
         best = int(scores.argmax())
