@@ -32,7 +32,7 @@ _SHORTEST_TEXT, _LONGEST_NAME = 6, 12
 _PIECES = (2, 2, 3, 3, 4, 4, 5, 6, 7, 8)  # lengths of pieces of running text, in characters: those of names
 _OFTEN, _PAIR_BITS = 30, 1 << 19
 _APART = 10  # one name of so many is kept apart to measure
-_MEASURED = (0.005, 0.01, 0.02, 0.05)
+_MEASURED = (0.005, 0.01, 0.02, 0.05, 0.15)
 
 
 @dataclass(frozen=True, slots=True)
