@@ -201,7 +201,7 @@ def _without_speech(mention: Mention, folded: str, names: NameIndex) -> Mention:
         tail = ""
     if head or tail:
         return replace(mention, start=min(mention.start, start) if head else start, whole=f"{head}{held}{tail}")
-    return replace(mention, start=start if mention.kind == "drug" and mention.start < start else mention.start, whole="")
+    return replace(mention, start=start if mention.kind == "drug" else mention.start, whole="")
 
 
 def _is_speech(head: str, mention: Mention, before: str, names: NameIndex) -> bool:
