@@ -88,6 +88,7 @@ def serve(settings: ServerSettings, open_page: bool = False) -> None:
 
     application = create_application(settings)
     shelf().current()  # a missing or damaged release is told here, not in the chat
+    shelf().watch()
     sound("")  # the table of syllables is read now, not under the first misspelt question
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{address}:{settings.port}/"

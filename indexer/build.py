@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -19,11 +20,11 @@ from indexer.documents import Document
 from indexer.embedder import Embedder, shipped_embedder
 from indexer.embedding_work import WORK, embed_in_pieces
 from indexer.errors import Fault, IndexDamagedError, IndexMismatchError, IndexMissingError, KnowledgeBaseError
-from indexer.intake import Before, Expired, Intake, Item, take_in
+from indexer.intake import Before, Expired, Intake, Item, code_digest, take_in
 from indexer.keyword_index import KeywordIndex, deleted_passages, document_key, places_of, update_keyword_index, write_keyword_index
 from indexer.locking import READERS, sync_folder, write_lock, writing
 from indexer.lookalikes import dump_look_alikes
-from indexer.passages import Passage, PassageSettings, passages_of
+from indexer.passages import Passage, PassageSettings, passages_of, searchable
 from indexer.record import local_user, record
 from indexer.release import (
     DOCUMENTS,
@@ -49,7 +50,8 @@ from indexer.sections import SHIPPED, guide_text, load_guide
 from indexer.vector_index import stored_vectors, write_vector_index
 
 _BUILDING = "building"
-# Deleted passages stay in tantivy's term frequencies until its segment is merged: beyond this share of all the index is written anew.
+# Deleted passages stay in tantivy's mean length of a passage (and cost time) until its segment is merged: beyond this share of all the
+# index is written anew.
 _STALE_SHARE = 0.05
 _FAULTS_RECORDED = 50
 
@@ -255,10 +257,19 @@ def _published(index: Path, embedder: Embedder, settings: PassageSettings, fresh
     except (IndexDamagedError, IndexMismatchError) as error:
         sys.stderr.write(f"{error.fault}；本次全部重建\n")
         return release_id, before, None
+    if manifest.cut_by != _cut_by():
+        sys.stderr.write(f"版本 `{release_id}` 的片段和关键词是另一版程序切分的；本次全部重建\n")
+        return release_id, before, None
     if digest_files(before.folder) != manifest.files:
         sys.stderr.write(f"版本 `{release_id}` 已损坏（用 qizhen index verify 查看）；本次全部重建\n")
         return release_id, _readable(before), None
     return release_id, before, before
+
+
+@cache
+def _cut_by() -> str:
+    """Digest of what cuts texts into passages and terms: of another cutting nothing is taken over."""
+    return code_digest("passages.py", "terms.py", "keyword_index.py").hex()
 
 
 def _readable(before: Before) -> Before | None:
@@ -407,11 +418,6 @@ def _keyword_rows(made_of: _Ingredients, items: Sequence[Item]) -> Iterator[tupl
             yield key, number, searchable(document, passage)
 
 
-def searchable(document: Document, passage: Passage) -> str:
-    """What is indexed for a passage: the document's title and the section's heading in front of its text."""
-    return f"{document.title} {document.sections[passage.section].title} {passage.text}"
-
-
 def _manifest(index: Path, beside: Path, made_of: _Ingredients, rows: Sequence[Row]) -> Manifest:
     created = datetime.datetime.now(datetime.UTC)
     items, before, digest = made_of.intake.items, made_of.before, made_of.digest
@@ -424,6 +430,7 @@ def _manifest(index: Path, beside: Path, made_of: _Ingredients, rows: Sequence[R
         format=FORMAT,
         embedder=made_of.embedder.name,
         embedder_digest=made_of.embedder.digest,
+        cut_by=_cut_by(),
         passage_characters=made_of.settings.characters,
         documents=len(items),
         passages=sum(row.count for row in rows),

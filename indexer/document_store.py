@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from indexer.documents import Document, Section, Source
+from indexer.documents import Document, Kind, Section, Source
 from indexer.errors import IndexDamagedError
 from indexer.names import NamedDocument
 from indexer.passages import Passage
@@ -81,10 +81,13 @@ class DocumentStore:
         for position, kind, title, aliases in self._rows("SELECT position, kind, title, aliases FROM documents ORDER BY position"):
             yield NamedDocument(position, kind, title, tuple(json.loads(aliases)))
 
-    def digests(self) -> dict[str, tuple[str, int, int]]:
-        """Document id to (digest, first passage position, number of passages)."""
-        rows = self._rows("SELECT id, digest, first_passage, passages FROM documents")
-        return {document: (digest, first, count) for document, digest, first, count in rows}
+    def of_kind(self, kind: Kind) -> tuple[int, ...]:
+        """Positions of the documents of a kind, in order."""
+        return tuple(position for (position,) in self._rows("SELECT position FROM documents WHERE kind = ? ORDER BY position", kind))
+
+    def digests(self) -> list[str]:
+        """Digest of every document, in order."""
+        return [digest for (digest,) in self._rows("SELECT digest FROM documents ORDER BY position")]
 
     def places(self) -> list[tuple[str, int, int]]:
         """(document id, first passage position, number of passages) of every document, in order."""
@@ -92,8 +95,7 @@ class DocumentStore:
 
     def expiring(self) -> dict[str, str]:
         """Document id to the last day it holds, of those that have one."""
-        rows = self._rows("""SELECT id, source FROM documents WHERE source LIKE '%"expires": "_%'""")
-        return {document: json.loads(source)["expires"] for document, source in rows}
+        return dict(self._rows("SELECT id, json_extract(source, '$.expires') AS expires FROM documents WHERE expires <> ''"))
 
     def position(self, document_id: str) -> int | None:
         """The position of the document with this id."""

@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from indexer import documents, readers
 from indexer.changes import says_the_same
 from indexer.document_store import DocumentStore
 from indexer.documents import Document
@@ -40,8 +39,7 @@ class Before:
         self.store = DocumentStore(folder / DOCUMENTS)
         self.places = self.store.places()
         self.positions = {document_id: position for position, (document_id, _, _) in enumerate(self.places)}
-        digests = self.store.digests()
-        self.digests = [digests[document_id][0] for document_id, _, _ in self.places]
+        self.digests = self.store.digests()
 
     def lines(self) -> dict[bytes, int]:
         """Document position by digest of the line it was read from."""
@@ -139,8 +137,12 @@ def _item(document: Document | int, line: bytes, before: Before | None) -> Item:
 @cache
 def _reader_digest() -> bytes:
     """What the reader was when lines were digested: another reader may make another document of the same line."""
-    sources = (Path(module.__file__ or "").read_bytes() for module in (readers, documents))
-    return hashlib.sha256(b"".join(sources)).digest()
+    return code_digest("readers.py", "documents.py")
+
+
+def code_digest(*files: str) -> bytes:
+    """SHA-256 of source files of this package."""
+    return hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in files)).digest()
 
 
 def _digest(line: bytes) -> bytes:

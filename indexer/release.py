@@ -49,9 +49,9 @@ class FileDigest:
 class Manifest:
     """What a release is and what made it.
 
-    `parent` is the release that was published before it, or empty. Of `changed` documents, `dated` are those of which only the source
-    changed. `rejected` files' documents were left out for their faults, `expired` ones for their age.
-    `knowledge` is where it was read from.
+    `parent` is the release that was published before it, or empty. `cut_by` is the digest of the code that cut passages and terms. Of
+    `changed` documents, `dated` are those of which only the source changed. `rejected` faults left documents out, `expired` ones left for
+    their age. `knowledge` is where it was read from.
     """
 
     id: str
@@ -60,6 +60,7 @@ class Manifest:
     format: int
     embedder: str
     embedder_digest: str
+    cut_by: str
     passage_characters: int
     documents: int
     passages: int
@@ -109,7 +110,11 @@ class Release:
     @cached_property
     def diseases(self) -> tuple[int, ...]:
         """Positions of the documents about diseases."""
-        return tuple(document.position for document in self.store.names() if document.kind == "disease")
+        return self.store.of_kind("disease")
+
+    def prepare(self) -> None:
+        """Read what the first question would otherwise wait for."""
+        _ = self.names, self.diseases
 
     def document(self, document_id: str) -> Document | None:
         """The document with this id, if the release has it."""

@@ -1,6 +1,5 @@
 """Find passages: names, keywords and vectors together."""
 
-import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from indexer.documents import Document
+from indexer.keyword_index import inverse_frequency
 from indexer.lay_terms import Said
 from indexer.measure import mean
 from indexer.query import Query, read_query
@@ -190,9 +190,8 @@ def _wordings(texts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
 
 
 def rarity(release: Release, term: str) -> float:
-    """BM25's inverse document frequency of a term over passages (Robertson and Zaragoza 2009, section 3.1)."""
-    frequency, passages = release.keywords.document_frequency(term), release.manifest.passages
-    return math.log1p((passages - frequency + 0.5) / (frequency + 0.5))
+    """BM25's inverse document frequency of a term over passages."""
+    return inverse_frequency(release.keywords.document_frequency(term), release.manifest.passages)
 
 
 def _candidates(release: Release, wanted: Sequence[str], vector: np.ndarray, documents: Sequence[int]) -> list[_Scored]:

@@ -108,7 +108,7 @@ def test_publish_and_rollback_switch_between_releases(index: Path, write_lines: 
     assert rollback_release(index) == first == current_id(index)
     assert publish_release(index, second) == first
     assert current_id(index) == second
-    assert [manifest.id for manifest in list_releases(index)] == sorted([first, second])
+    assert [manifest.id for manifest in list_releases(index)] == [first, second]
 
 
 def test_a_reader_keeps_its_release_while_another_is_published(index: Path, write_lines: Write) -> None:
