@@ -27,6 +27,7 @@ from indexer.lookalikes import dump_look_alikes
 from indexer.passages import Passage, PassageSettings, passages_of, searchable
 from indexer.record import local_user, record
 from indexer.release import (
+    CODES,
     DOCUMENTS,
     FORMAT,
     KEYWORDS,
@@ -47,7 +48,7 @@ from indexer.release import (
     write_manifest,
 )
 from indexer.sections import SHIPPED, guide_text, load_guide
-from indexer.vector_index import stored_vectors, write_vector_index
+from indexer.vector_index import CODES_FROM, stored_vectors, write_codes, write_vector_index
 
 _BUILDING = "building"
 # Deleted passages stay in tantivy's mean length of a passage (and cost time) until its segment is merged: beyond this share of all the
@@ -391,7 +392,10 @@ def _write_vectors(
     held = stored_vectors(made_of.held.folder / VECTORS, embedder.dimensions) if made_of.held else embedded
     held_first = [first for _, first, _ in made_of.held.places] if made_of.held else []
     blocks = carried_blocks(rows, held, held_first, embedded, [0, *accumulate(counts)])
-    write_vector_index(beside / VECTORS, embedder.dimensions, blocks)
+    count = write_vector_index(beside / VECTORS, embedder.dimensions, blocks)
+    if count >= CODES_FROM:
+        known = made_of.held.folder / CODES if made_of.held and CODES in made_of.held.manifest.files else None
+        write_codes(beside / CODES, stored_vectors(beside / VECTORS, embedder.dimensions), known)
 
 
 def _write_keywords(folder: Path, made_of: _Ingredients, new: Sequence[Item]) -> None:

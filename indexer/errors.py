@@ -10,6 +10,7 @@
     │   ├── ReleaseRejectedError  a new release did not pass its trial, and is not published
     │   └── IndexWriteError     it cannot be written: full, read-only, or another build holds it
     ├── ServeError              the server may not or cannot start as asked
+    ├── EncoderError            an encoder that is unknown, or cannot be loaded
     ├── WeightsError            a model's or an adapter's weights that cannot be read, or do not fit together
     └── GeneratorError          a way of answering that is unknown or not set up
         └── ModelError          the language model failed while answering; the answer is quoted instead
@@ -87,6 +88,10 @@ class IndexWriteError(IndexFolderError):
 
 class ServeError(QizhenError):
     """The server may not, or cannot, start as asked."""
+
+
+class EncoderError(QizhenError):
+    """An encoder that is unknown, or cannot be loaded."""
 
 
 class WeightsError(QizhenError):

@@ -1,7 +1,7 @@
 """Releases of a knowledge base: opened, listed, checked and switched. build.py makes them.
 
 INDEX/current                 one line, the id of the published release; replaced by an atomic rename
-INDEX/releases/<id>/          manifest.json, documents.sqlite, keyword/, vectors.faiss, sections.toml, lookalikes.json, lines.bin
+INDEX/releases/<id>/     manifest.json, documents.sqlite, keyword/, vectors.faiss (codes.faiss), sections.toml, lookalikes.json, lines.bin
 INDEX/log.jsonl               the record (record.py)
 """
 
@@ -31,7 +31,8 @@ from indexer.sections import SectionGuide, load_guide
 from indexer.vector_index import VectorIndex
 
 FORMAT = 3
-DOCUMENTS, KEYWORDS, VECTORS, SECTIONS, MANIFEST = "documents.sqlite", "keyword", "vectors.faiss", "sections.toml", "manifest.json"
+DOCUMENTS, KEYWORDS, SECTIONS, MANIFEST = "documents.sqlite", "keyword", "sections.toml", "manifest.json"
+VECTORS, CODES = "vectors.faiss", "codes.faiss"
 LOOK_ALIKES = "lookalikes.json"
 LINES = "lines.bin"  # 16 bytes a document: which line of JSON it was read from (intake.py)
 _ID = re.compile(r"[0-9A-Za-z-]{1,80}")
@@ -87,7 +88,7 @@ class Release:
         self._let_go = weakref.finalize(self, os.close, held) if held is not None else None
         self.store = DocumentStore(folder / DOCUMENTS)
         self.keywords = KeywordIndex(folder / KEYWORDS, places_of(self.store.places()))
-        self.vectors = VectorIndex(folder / VECTORS)
+        self.vectors = _vectors(folder, manifest)
         try:
             self.guide: SectionGuide = load_guide((folder / SECTIONS).read_text("utf-8"), str(folder / SECTIONS))
         except (UnicodeDecodeError, KnowledgeBaseError) as error:
@@ -126,6 +127,11 @@ class Release:
         self.store.close()
         if self._let_go:
             self._let_go()
+
+
+def _vectors(folder: Path, manifest: Manifest) -> VectorIndex:
+    """The release's vectors, with codes where it was large enough for them."""
+    return VectorIndex(folder / VECTORS, folder / CODES if CODES in manifest.files else None)
 
 
 def _look_alikes(folder: Path, manifest: Manifest) -> tuple[LookAlike, ...]:
@@ -277,7 +283,7 @@ def verify_content(folder: Path, manifest: Manifest, positions: Iterable[int] | 
             "片段": (store.passages, manifest.passages),
             "按文档相加的片段": (sum(count for _, _, count in places), manifest.passages),
             "关键词索引的片段": (KeywordIndex(folder / KEYWORDS, places_of(places)).passages, manifest.passages),
-            "向量": (VectorIndex(folder / VECTORS).passages, manifest.passages),
+            "向量": (_vectors(folder, manifest).passages, manifest.passages),
         }
         wrong = [f"{what}有 {found} 个，清单为 {expected} 个" for what, (found, expected) in counts.items() if found != expected]
         for position in range(store.documents) if positions is None else positions:
