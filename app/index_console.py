@@ -15,12 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from app.questions_file import read_questions
-from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE
+from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE, encoder_settings
 from app.trial import GoldenTrial
 from indexer.build import BuildReport, build_release
 from indexer.changes import CHANGES, Change, DocumentChange, render_change, render_dated
 from indexer.collecting import KEPT, collect_releases, shown_size
 from indexer.comparing import Comparison, compare_releases, plan_build
+from indexer.embedder import open_embedder
 from indexer.errors import Fault
 from indexer.intake import Expired
 from indexer.lint import lint, load_rules
@@ -117,6 +118,7 @@ def index_build(
     as_json: AsJson = False,
 ) -> None:
     """读入文档，在旁边建成新版本，检查后发布。可随时停下，再运行时接着做。"""
+    encoder = encoder_settings()
     with _stoppable(), _progress() as report:
         trial = GoldenTrial(read_questions(questions), require, lambda done, total: report("标准问题", done, total)) if questions else None
         built = build_release(
@@ -127,6 +129,7 @@ def index_build(
             skip_faulty=skip_faulty,
             why=why,
             trial=trial,
+            embedder=open_embedder(encoder.name, encoder.prompts),
             progress=report,
         )
     if as_json:

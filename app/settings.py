@@ -1,9 +1,10 @@
 """The one file that reads the environment."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from indexer.embedder import SHIPPED_NAME, Prompts
 from indexer.errors import GeneratorError
 
 DEFAULT_INDEX = Path("var/index")
@@ -39,6 +40,24 @@ def server_settings() -> ServerSettings:
         state=Path(os.environ.get("QIZHEN_STATE", "var")),
         host=os.environ.get("QIZHEN_HOST", "127.0.0.1"),
         port=int(os.environ.get("QIZHEN_PORT", "8000")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """What the next release is built with: `fast`, or a model of sentence-transformers, with what stands before its texts. An existing
+    release is always read with the encoder that it was built with.
+    """
+
+    name: str = SHIPPED_NAME
+    prompts: Prompts = field(default_factory=Prompts)
+
+
+def encoder_settings() -> EncoderSettings:
+    """The settings of the encoder."""
+    return EncoderSettings(
+        os.environ.get("QIZHEN_EMBEDDER", "") or SHIPPED_NAME,
+        Prompts(os.environ.get("QIZHEN_EMBEDDER_QUESTION_PROMPT", ""), os.environ.get("QIZHEN_EMBEDDER_PASSAGE_PROMPT", "")),
     )
 
 

@@ -434,6 +434,8 @@ def _manifest(index: Path, beside: Path, made_of: _Ingredients, rows: Sequence[R
         format=FORMAT,
         embedder=made_of.embedder.name,
         embedder_digest=made_of.embedder.digest,
+        question_prompt=made_of.embedder.prompts.question,
+        passage_prompt=made_of.embedder.prompts.passage,
         cut_by=_cut_by(),
         passage_characters=made_of.settings.characters,
         documents=len(items),

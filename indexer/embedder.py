@@ -88,7 +88,8 @@ class StaticEmbedder:
 
     def embed_question(self, text: str) -> NDArray[np.float32]:
         """(dimensions,) float32, unit length; all zeros for a text without letters or digits."""
-        return self._embed([text])[0]
+        vector: NDArray[np.float32] = self._embed([text])[0]
+        return vector
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)

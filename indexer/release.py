@@ -19,7 +19,7 @@ from typing import Any
 
 from indexer.document_store import DocumentStore
 from indexer.documents import Document
-from indexer.embedder import Embedder, shipped_embedder
+from indexer.embedder import Embedder, Prompts, open_embedder, shipped_embedder
 from indexer.errors import IndexDamagedError, IndexMismatchError, IndexMissingError, KnowledgeBaseError
 from indexer.keyword_index import KeywordIndex, places_of
 from indexer.locking import hold_for_reading, sync_folder, write_lock, writing
@@ -76,6 +76,8 @@ class Manifest:
     user: str = ""
     why: str = ""
     knowledge: list[str] = field(default_factory=list)
+    question_prompt: str = ""
+    passage_prompt: str = ""
 
 
 class Release:
@@ -84,6 +86,8 @@ class Release:
     def __init__(self, folder: Path, manifest: Manifest, embedder: Embedder) -> None:
         self.manifest = manifest
         self.embedder = embedder
+        # Sentences of one document are always compared by the shipped encoder: what fits was measured with it, and others take seconds.
+        self.sentence_embedder: Embedder = shipped_embedder()
         held = hold_for_reading(folder)  # nobody collects it while it is open
         self._let_go = weakref.finalize(self, os.close, held) if held is not None else None
         self.store = DocumentStore(folder / DOCUMENTS)
@@ -151,9 +155,9 @@ def open_release(index: Path, release_id: str = "", embedder: Embedder | None = 
 
     Raises IndexMissingError, IndexDamagedError (a file is missing or of the wrong size) or IndexMismatchError.
     """
-    embedder = embedder or shipped_embedder()
     manifest = read_manifest(index, release_id or current_id(index))
     folder = release_folder(index, manifest.id)
+    embedder = embedder or _embedder_of(manifest)
     check_fit(manifest, embedder, PassageSettings())
     for name, digest in manifest.files.items():
         actual = (folder / name).stat().st_size if (folder / name).is_file() else -1
@@ -164,6 +168,12 @@ def open_release(index: Path, release_id: str = "", embedder: Embedder | None = 
                 "运行 qizhen index verify 查看损坏处，再用 qizhen index rollback 退回或 qizhen index build --fresh 重建",
             )
     return Release(folder, manifest, embedder)
+
+
+def _embedder_of(manifest: Manifest) -> Embedder:
+    """The encoder that a release was made with, by name; check_fit tells whether it is still the same. Raises EncoderError."""
+    check_format(manifest)
+    return open_embedder(manifest.embedder, Prompts(manifest.question_prompt, manifest.passage_prompt))
 
 
 def check_fit(manifest: Manifest, embedder: Embedder, settings: PassageSettings) -> None:
@@ -328,7 +338,7 @@ def _publish(index: Path, release_id: str, action: Action, user: str, why: str) 
     if wrong:
         listed = "；".join(wrong[:5])
         raise IndexDamagedError(f"版本 `{release_id}` 未通过检查，没有发布：{listed}", "发布别的版本，或重建：qizhen index build --fresh")
-    check_fit(manifest, shipped_embedder(), PassageSettings())
+    check_fit(manifest, _embedder_of(manifest), PassageSettings())
     with write_lock(index, "发布", user):
         read_manifest(index, release_id)  # it may have been collected since
         before = published_id(index)

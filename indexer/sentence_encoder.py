@@ -51,7 +51,7 @@ class SentenceEncoder:
         except ImportError as error:
             fault = f"编码器 `{name}` 缺少组件 `{error.name}`"
             raise EncoderError(fault, '安装附加组件 encoders：pip install -c constraints.txt -e ".[encoders]"') from error
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except Exception as error:  # whatever is wrong with a folder, libraries tell it in their own ways
             hint = "写 sentence-transformers 格式的模型文件夹，或模型库里的名称；内置编码器写 fast"
             raise EncoderError(f"编码器 `{name}` 装不起来：{error}", hint) from error
         self.dimensions = int(self._model.get_embedding_dimension() or 0)
@@ -62,7 +62,8 @@ class SentenceEncoder:
 
     def embed_question(self, text: str) -> NDArray[np.float32]:
         """(dimensions,) float32, unit length."""
-        return self._encode([self.prompts.question + text])[0]
+        vector: NDArray[np.float32] = self._encode([self.prompts.question + text])[0]
+        return vector
 
     @cached_property
     def floor(self) -> float:
