@@ -128,7 +128,7 @@ def create_application(settings: ServerSettings) -> Any:
         return {"status": "ok"}
 
     @application.get("/readyz")
-    async def readyz() -> dict[str, str]:
+    def readyz() -> dict[str, str]:  # in a thread: it may wait for a release to open
         try:
             return {"status": "ok", "release": shelf().current().id}
         except QizhenError as error:

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -289,16 +289,16 @@ def _build_beside(index: Path, made_of: _Ingredients, progress: Progress) -> Man
     shutil.rmtree(beside, ignore_errors=True)  # what a killed build left
     beside.mkdir(parents=True)
     with ThreadPoolExecutor(1) as durable:  # files are made durable while the next are written
-        waiting: list[Future[None]] = []
-        rows = _write_parts(index, beside, made_of, progress, lambda path: waiting.append(durable.submit(_sync_file, path)))
+        waiting: dict[Path, Future[None]] = {}
+        rows = _write_parts(index, beside, made_of, progress, lambda path: waiting.update({path: durable.submit(_sync_file, path)}))
         manifest = _manifest(index, beside, made_of, rows)
         write_manifest(beside, manifest)
         progress("检查", 0, 1)
         _check(beside, manifest, made_of)
         progress("检查", 1, 1)
-        for done in waiting:
+        for done in waiting.values():
             done.result()
-    _sync(beside, {DOCUMENTS, VECTORS})
+    _sync(beside, waiting)
     details = {key: value for key, value in asdict(manifest).items() if key not in ("id", "files", "user", "why")}
     digests = {"files": {name: file.sha256 for name, file in manifest.files.items()}}
     record_act(index, "build", manifest.id, user=made_of.user, why=made_of.why, details={**details, **digests, **_left_out(made_of.intake)})
@@ -329,6 +329,8 @@ def _write_parts(index: Path, beside: Path, made_of: _Ingredients, progress: Pro
     written(beside / VECTORS)
     progress("关键词", 0, 1)
     _write_keywords(beside / KEYWORDS, made_of, new)
+    for path in sorted((beside / KEYWORDS).glob("*.*")):
+        written(path)
     progress("关键词", 1, 1)
     return rows
 
@@ -491,16 +493,15 @@ def _gone_but_found(beside: Path, written: Before, made_of: _Ingredients) -> lis
 
 
 def _sync_file(path: Path) -> None:
-    with path.open("rb") as file:
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # tantivy's own lock files come and go
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path, done: set[str]) -> None:
+def _sync(folder: Path, done: Collection[Path]) -> None:
     """Make every file of a folder durable but those that are."""
     for path in sorted(folder.rglob("*")):
         if path.is_dir():
             sync_folder(path)
-        elif path.name not in done:
-            with contextlib.suppress(FileNotFoundError):  # tantivy's own lock files come and go
-                _sync_file(path)
+        elif path not in done:
+            _sync_file(path)
     sync_folder(folder)

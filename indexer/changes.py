@@ -4,7 +4,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from indexer.documents import Document
@@ -86,7 +86,7 @@ def _field_changes(old: Document, new: Document) -> Iterator[FieldChange]:
         before, after = (_shown(getattr(document, name)) for document in (old, new))
         if before != after:
             yield FieldChange(label, before, after)
-    sources = asdict(old.source), asdict(new.source)
+    sources = old.source.values(), new.source.values()
     for name, value in sources[0].items():
         if value != sources[1][name]:
             yield FieldChange(_SOURCE.get(name, name), value, sources[1][name])

@@ -54,7 +54,8 @@ class KnowledgeBaseError(QizhenError):
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         listed = "\n".join(str(fault) for fault in faults)
-        super().__init__(f"知识库有 `{len(faults)}` 处错误，没有发布任何内容：\n{listed}", "改正以上各处后重新运行 qizhen index build")
+        hint = "改正以上各处后重新运行 qizhen index build，或加 --skip-faulty 略过它们"
+        super().__init__(f"知识库有 `{len(faults)}` 处错误，没有发布任何内容：\n{listed}", hint)
         self.faults = tuple(faults)
 
 

@@ -1,22 +1,20 @@
 """What a build or a plan starts from: the documents read, each beside what the published release holds of it.
 
 A file of JSON Lines that is given again is mostly the same lines, so a release keeps 16 bytes of digest for each document's line. Lines
-that it knows are not parsed again; on any doubt (a fault, a duplicate id, an encoding) everything is read as if there were no digests.
+that it knows are not parsed again; on any doubt (a duplicate id, an encoding) everything is read as if there were no digests.
 """
 
 import datetime
 import gzip
 import hashlib
-import json
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from indexer.changes import says_the_same
 from indexer.document_store import DocumentStore
 from indexer.documents import Document
 from indexer.errors import Fault
@@ -28,7 +26,7 @@ State = Literal["same", "dated", "changed", "added"]
 NO_LINE = bytes(16)
 _LONGEST_LINE = 64_000_000
 _MOST_BYTES = 4_000_000_000
-_WORTH_RECALLING = 0.5  # share of lines known, below which the whole file is read at once
+_Found = tuple[Document | int, bytes]
 
 
 class Before:
@@ -89,14 +87,7 @@ def take_in(knowledge: Sequence[Path], before: Before | None, *, recall: bool, t
     """Read the documents under the given paths. With `recall`, lines that the published release knows are taken from there."""
     today = today or datetime.datetime.now().astimezone().date()
     pairs, wrong = read_look_alikes(knowledge)
-    found = _recalled(knowledge, before) if before and recall else None
-    faults: tuple[Fault, ...] = ()
-    if found is None:
-        reading = read_knowledge(knowledge)
-        unique = {document.id: document for document in reversed(reading.documents)}
-        lines = _lines_by_id(knowledge)
-        found = [(document, lines.get(document.id, NO_LINE)) for document in reversed(unique.values())]
-        faults = reading.faults
+    found, faults = _read(knowledge, before.lines() if before and recall else {}, before)
     ends = before.store.expiring() if before else {}
     items: list[Item] = []
     expired: list[Expired] = []
@@ -129,7 +120,7 @@ def _item(document: Document | int, line: bytes, before: Before | None) -> Item:
         return Item(document.id, document.digest, "added", document, -1, line)
     if before.digests[held] == document.digest:
         return Item(document.id, document.digest, "same", document, held, line)
-    if says_the_same(before.store.document(held), document):
+    if before.store.says(held, document):
         return Item(document.id, document.digest, "dated", document, held, line)
     return Item(document.id, document.digest, "changed", document, -1, line)
 
@@ -164,69 +155,54 @@ def _raw_lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def _lines_by_id(knowledge: Sequence[Path]) -> dict[str, bytes]:
-    """Line digest by document id, of the files given by name; what cannot be read there is left to the reader to report."""
-    found: dict[str, bytes] = {}
-    for path in filter(_is_json_lines, knowledge):
-        try:
-            for line in _raw_lines(path):
-                row = json.loads(line) if line.strip() else None
-                if isinstance(row, dict) and isinstance(row.get("id"), str):
-                    document_id = row["id"].strip()
-                    found[document_id] = NO_LINE if document_id in found else _digest(line)
-        except (OSError, EOFError, ValueError, RecursionError, zlib.error):
-            continue
-    return found
+def _read(knowledge: Sequence[Path], known: Mapping[bytes, int], before: Before | None) -> tuple[Sequence[_Found], Sequence[Fault]]:
+    """Documents, or their positions in the published release, each with the digest of its line; and the faults."""
+    found: list[_Found] = []
+    faults: list[Fault] = []
+    for path in knowledge:
+        part = _read_lines(path, known) if _is_json_lines(path) else _read_plainly([path])
+        if part is None:
+            return _read_plainly(knowledge)
+        found += part[0]
+        faults += part[1]
+    ids = {document.id if isinstance(document, Document) else before and before.places[document][0] for document, _ in found}
+    return (found, faults) if len(ids) == len(found) else _read_plainly(knowledge)  # which tells where the other one of an id stands
 
 
-def _recalled(knowledge: Sequence[Path], before: Before) -> list[tuple[Document | int, bytes]] | None:
-    """Documents, or their positions in the published release, each with its line; None where there is any doubt."""
-    known = before.lines() if any(map(_is_json_lines, knowledge)) else {}
-    if not known:
-        return None
-    found: list[tuple[Document | int, bytes]] = []
+def _read_plainly(paths: Sequence[Path]) -> tuple[Sequence[_Found], Sequence[Fault]]:
+    reading = read_knowledge(paths)
+    return [(document, NO_LINE) for document in reading.documents], reading.faults
+
+
+def _read_lines(path: Path, known: Mapping[bytes, int]) -> tuple[Sequence[_Found], Sequence[Fault]] | None:
+    """As `_read`, for a file of JSON Lines; None where there is any doubt which line a document came from.
+
+    The reader is given a copy in which the known lines are empty: what is digested is what is read, though the file be written meanwhile.
+    """
     try:
-        for path in knowledge:
-            part = _recalled_file(path, known) if _is_json_lines(path) else _read_plainly(path)
-            if part is None:
-                return None
-            found += part
-    except (OSError, EOFError, ValueError, RecursionError, KeyError, TypeError, AttributeError, zlib.error):
+        with tempfile.TemporaryDirectory(prefix="qizhen-") as folder:
+            copy = Path(folder) / "lines.jsonl"
+            lines = _copied(path, copy, known)
+            reading = read_knowledge([copy])
+    except (OSError, EOFError, ValueError, zlib.error):
         return None
-    ids = {document.id if isinstance(document, Document) else before.places[document][0] for document, _ in found}
-    return found if len(ids) == len(found) else None
-
-
-def _read_plainly(path: Path) -> list[tuple[Document | int, bytes]] | None:
-    reading = read_knowledge([path])
-    return None if reading.faults else [(document, NO_LINE) for document in reading.documents]
-
-
-def _recalled_file(path: Path, known: Mapping[bytes, int]) -> list[tuple[Document | int, bytes]] | None:
-    """The lines that are known as positions; the others are laid into a file of their own, which the reader reads."""
-    rows: list[tuple[int, bytes]] = []
-    fresh: list[bytes] = []
-    for line in _raw_lines(path):
-        if not line.strip():
-            continue
-        digest = _digest(line)
-        rows.append((known.get(digest, -1), digest))
-        if digest not in known:
-            fresh.append(line)
-    if len(fresh) > len(rows) * (1 - _WORTH_RECALLING):
+    faulty = {fault.line for fault in reading.faults}
+    fresh = [at for at, digest in lines if digest not in known and at not in faulty]
+    if len(fresh) != len(reading.documents) or any(str(copy) in fault.message for fault in reading.faults):
         return None
-    read = iter(_read_lines(fresh) if fresh else ())
-    found: list[tuple[Document | int, bytes]] = [(next(read) if held < 0 else held, digest) for held, digest in rows]
-    return found if next(read, None) is None else None
+    documents = dict(zip(fresh, reading.documents, strict=True))
+    found: list[_Found] = [(documents[at] if at in documents else known[digest], digest) for at, digest in lines if at not in faulty]
+    return found, [replace(fault, path=str(path)) for fault in reading.faults]
 
 
-def _read_lines(lines: Sequence[bytes]) -> list[Document]:
-    """The documents of some lines. Raises ValueError unless they are as many, in order, without a fault."""
-    ids = [json.loads(line.decode("utf-8"))["id"].strip() for line in lines]
-    with tempfile.TemporaryDirectory(prefix="qizhen-") as folder:
-        path = Path(folder) / "lines.jsonl"
-        path.write_bytes(b"".join(line if line.endswith(b"\n") else line + b"\n" for line in lines))
-        reading = read_knowledge([path])
-    if reading.faults or [document.id for document in reading.documents] != ids:
-        raise ValueError("lines that need the whole reading")
-    return list(reading.documents)
+def _copied(path: Path, copy: Path, known: Mapping[bytes, int]) -> list[tuple[int, bytes]]:
+    """Copy a file but for its known lines; number (from 1) and digest of every line with text. Raises ValueError for what is not UTF-8."""
+    lines = []
+    with copy.open("wb") as file:
+        for number, line in enumerate(_raw_lines(path), 1):
+            digest = _digest(line)
+            is_known = digest in known
+            file.write(b"\n" if is_known else line)
+            if is_known or line.decode("utf-8-sig").strip():
+                lines.append((number, digest))
+    return lines

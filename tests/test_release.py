@@ -171,6 +171,16 @@ def test_a_release_of_another_encoder_is_refused_by_name(index: Path, write_line
     assert (report.added, report.changed, len(other.texts)) == (0, 0, 2)
 
 
+def test_nothing_is_taken_over_from_a_release_that_was_cut_by_other_code(
+    index: Path, write_lines: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(build, "_cut_by", lambda: "another")
+    embedder, before = CountingEmbedder(), current_id(index)
+    report = build_release(index, [write_lines([row("a"), row("b"), row("c")])], embedder=embedder)
+    assert (report.added, report.changed, len(embedder.texts)) == (1, 0, 3)
+    assert capsys.readouterr().err == f"版本 `{before}` 的片段和关键词是另一版程序切分的；本次全部重建\n"
+
+
 def test_a_release_of_another_format_or_passage_length_is_refused(index: Path) -> None:
     manifest = read_manifest(index, current_id(index))
     with pytest.raises(IndexMismatchError, match="的格式是 `0`"):
