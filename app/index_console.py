@@ -129,7 +129,7 @@ def index_build(
             skip_faulty=skip_faulty,
             why=why,
             trial=trial,
-            embedder=open_embedder(encoder.name, encoder.prompts),
+            embedder=open_embedder(encoder.name, encoder.prompts, may_download=True),
             progress=report,
         )
     if as_json:

@@ -118,10 +118,13 @@ def shipped_embedder() -> StaticEmbedder:
 
 
 @cache
-def open_embedder(name: str, prompts: Prompts = Prompts()) -> Embedder:
-    """The encoder of a name: `fast`, or a model of sentence-transformers, by its folder or its name in the hub. Raises EncoderError."""
+def open_embedder(name: str, prompts: Prompts = Prompts(), *, may_download: bool = False) -> Embedder:
+    """The encoder of a name: `fast`, or a model of sentence-transformers, by its folder or its name in the hub.
+
+    Only what lies on this machine, unless it may be downloaded. Raises EncoderError.
+    """
     if name == SHIPPED_NAME:
         return shipped_embedder()
     from indexer.sentence_encoder import SentenceEncoder
 
-    return SentenceEncoder(name, prompts)
+    return SentenceEncoder(name, prompts, may_download=may_download)

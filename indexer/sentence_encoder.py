@@ -41,13 +41,13 @@ class SentenceEncoder:
     `query: ` and `passage: `.
     """
 
-    def __init__(self, name: str, prompts: Prompts) -> None:
+    def __init__(self, name: str, prompts: Prompts, *, may_download: bool) -> None:
         """Load it. Raises EncoderError."""
         self.name, self.prompts = name, prompts
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self._model = _load(name)
+                self._model = _load(name, may_download=may_download)
         except ImportError as error:
             fault = f"编码器 `{name}` 缺少组件 `{error.name}`"
             raise EncoderError(fault, '安装附加组件 encoders：pip install -c constraints.txt -e ".[encoders]"') from error
@@ -87,7 +87,7 @@ class SentenceEncoder:
         return np.asarray(found, dtype=np.float32).reshape(len(texts), -1)
 
 
-def _load(name: str) -> "SentenceTransformer":
+def _load(name: str, *, may_download: bool) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer
 
-    return SentenceTransformer(name, trust_remote_code=False)
+    return SentenceTransformer(name, trust_remote_code=False, local_files_only=not may_download)

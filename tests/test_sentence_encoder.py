@@ -62,6 +62,8 @@ def test_an_encoder_that_is_gone_or_altered_is_named(tmp_path: Path, write_lines
     with pytest.raises(IndexMismatchError, match="编码器"):
         open_release(index)
     open_embedder.cache_clear()
+    with pytest.raises(EncoderError, match="编码器 `nobody/nothing` 装不起来"):  # at once: nothing is asked of a hub
+        open_embedder("nobody/nothing")
     (one / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(EncoderError, match="装不起来"):
         open_release(index)
