@@ -181,7 +181,6 @@ def test_a_model_that_is_down_is_told_on_stderr_and_in_the_answer(
         (["ask", "痛风", "--generator", "oracle"], "没有回答方式 `oracle`"),
         (["measure", "--questions", "none.jsonl", "--generator", "oracle"], "没有回答方式 `oracle`"),
         (["ask", "痛风", "--generator", "chat"], "回答方式 `chat` 还没有设置 `QIZHEN_CHAT_URL、QIZHEN_CHAT_MODEL`"),
-        (["ask", "痛风", "--generator", "local"], "回答方式 `local` 还没有设置 `QIZHEN_LOCAL_MODEL`"),
         (["check", "--claims", "none.jsonl"], "核对文件 `none.jsonl` 读不出来"),
         (["index", "build", "--kb", "none"], "none: 没有这个文件"),
         (["index", "rollback", "--index", "nowhere"], "`nowhere` 里还没有发布的知识库"),
