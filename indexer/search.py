@@ -11,6 +11,7 @@ from indexer.documents import Document
 from indexer.keyword_index import inverse_frequency
 from indexer.lay_terms import Said
 from indexer.measure import mean
+from indexer.passages import Passage
 from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.terms import fold, missing_terms, terms
@@ -100,21 +101,29 @@ def find_passages(release: Release, query: Query, limit: int, documents: Sequenc
     vector = release.embedder.embed_question(query.folded)
     candidates = _candidates(release, wanted, vector, documents)
     best = max((candidate.keyword for candidate in candidates), default=0.0) or 1.0
-    asked = {title for cue in query.cues for title in release.guide.titles(cue.name)}
+    # Sections are read where they count: of a named document's passages. Otherwise only what is found is read from disk.
+    asked = {title for cue in query.cues for title in release.guide.titles(cue.name)} if documents else set()
     scored = []
     for candidate in candidates:
-        position, passage = release.store.passage(candidate.passage)
-        document = release.store.document(position)
-        section = document.sections[passage.section].title
-        bonus = _SECTION_BONUS if documents and fold(section) in asked else 0.0
+        bonus = _SECTION_BONUS if asked and fold(_placed(release, candidate.passage)[2]) in asked else 0.0
         likeness = (1 - _KEYWORD_SHARE) * _above(release, candidate.cosine)
         parts = Parts(_KEYWORD_SHARE * candidate.keyword / best, likeness, bonus)
-        scored.append((-parts.score, candidate.passage, document, passage, section, candidate.cosine, parts))
+        scored.append((-parts.score, candidate.passage, candidate.cosine, parts))
     scored.sort(key=lambda entry: entry[:2])
-    return [
-        Hit(document, section, p.start, p.end, p.text, parts, cosine, coverage(release, said, f"{document.title} {section} {p.text}"))
-        for _, _, document, p, section, cosine, parts in scored[:limit]
-    ]
+    return [_hit(release, said, number, cosine, parts) for _, number, cosine, parts in scored[:limit]]
+
+
+def _hit(release: Release, said: Sequence[str], number: int, cosine: float, parts: Parts) -> Hit:
+    document, passage, section = _placed(release, number)
+    covered = coverage(release, said, f"{document.title} {section} {passage.text}")
+    return Hit(document, section, passage.start, passage.end, passage.text, parts, cosine, covered)
+
+
+def _placed(release: Release, number: int) -> tuple[Document, Passage, str]:
+    """A passage with its document and its section's title."""
+    position, passage = release.store.passage(number)
+    document = release.store.document(position)
+    return document, passage, document.sections[passage.section].title
 
 
 def diseases_nearest(release: Release, query: Query, said: Sequence[Said], sections: Collection[str], limit: int) -> list[NearDisease]:

@@ -25,6 +25,8 @@ _NUMBERS_A_CODE, _BITS = 2, 4
 _TRAINED_ON, _ADDED_AT_ONCE = 50_000, 65_536
 # How many candidates of the codes are compared by their vectors: 0.997 of the ten nearest are among 300 of 100,000 passages.
 _COMPARED, _COMPARED_TIMES = 300, 5
+# One question is compared by one thread: many ask at once, and threads that wait for one another cost more than they save.
+faiss.omp_set_num_threads(1)
 
 
 def write_vector_index(path: Path, dimensions: int, blocks: Iterable[NDArray[np.float32]]) -> int:
