@@ -120,10 +120,11 @@ build_release(Path(sys.argv[1]), [Path(sys.argv[2])])
 """
 
 STOPPED = """
+import signal
 import sys
 from app.console import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests themselves run in the background
 sys.argv = ["qizhen", "index", "build", "--kb", sys.argv[2], "--index", sys.argv[1]]
-from indexer import embedding_work
 from indexer.embedder import StaticEmbedder
 embed = StaticEmbedder.embed
 def slowly(self, texts):

@@ -164,7 +164,7 @@ def test_a_damaged_manifest_is_told(index: Path) -> None:
 def test_a_release_of_another_encoder_is_refused_by_name(index: Path, write_lines: Write) -> None:
     other = CountingEmbedder()
     other.digest = "0" * 64
-    with pytest.raises(IndexMismatchError, match=r"的编码器是 `fast \w+`，本程序用的是 `other 0+`") as caught:
+    with pytest.raises(IndexMismatchError, match=r"的编码器是 `fast \w+`，本程序用的是 `fast 0+`") as caught:
         open_release(index, embedder=other)
     assert caught.value.hint == "运行 qizhen index build 重建索引"
     report = build_release(index, [write_lines([row("a"), row("b")])], embedder=other)
