@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 ARGS   ?=
 
-.PHONY: serve test ask lint bench mini browser clean
+.PHONY: serve test ask lint bench vectors mini browser clean
 
 serve: $(VENV)/core
 	$(BIN)/qizhen serve --open $(ARGS)
@@ -24,10 +24,16 @@ lint: $(VENV)/all
 	$(BIN)/lint-imports
 
 bench: $(VENV)/all
+	$(PIP) -e ".[benchmarks]"
 	$(BIN)/python tests/benchmarks/answers.py $(ARGS)
 	$(BIN)/python tests/benchmarks/search_quality.py $(ARGS)
 	$(BIN)/python tests/benchmarks/claims.py
 	$(BIN)/python tests/benchmarks/releases.py
+	$(BIN)/python tests/benchmarks/scale.py
+
+# Vectors of the passages of kb_data, kept with it: after every change of its texts or of the encoder `accurate`.
+vectors: $(VENV)/core
+	$(BIN)/qizhen-finetune vectors --kb kb_data
 
 # A model of 11 million parameters, trained and tuned on kb_data in var/mini: about three quarters of an hour on two cores.
 MINI := $(BIN)/qizhen-finetune

@@ -21,7 +21,7 @@ from indexer.build import BuildReport, build_release
 from indexer.changes import CHANGES, Change, DocumentChange, render_change, render_dated
 from indexer.collecting import KEPT, collect_releases, shown_size
 from indexer.comparing import Comparison, compare_releases, plan_build
-from indexer.embedder import open_embedder
+from indexer.embedder import embedder_for
 from indexer.errors import Fault
 from indexer.intake import Expired
 from indexer.lint import lint, load_rules
@@ -118,18 +118,18 @@ def index_build(
     as_json: AsJson = False,
 ) -> None:
     """读入文档，在旁边建成新版本，检查后发布。可随时停下，再运行时接着做。"""
-    encoder = encoder_settings()
+    encoder, knowledge = encoder_settings(), kb or [SHIPPED_KNOWLEDGE]
     with _stoppable(), _progress() as report:
         trial = GoldenTrial(read_questions(questions), require, lambda done, total: report("标准问题", done, total)) if questions else None
         built = build_release(
             index,
-            kb or [SHIPPED_KNOWLEDGE],
+            knowledge,
             fresh=fresh,
             publish=not no_publish,
             skip_faulty=skip_faulty,
             why=why,
             trial=trial,
-            embedder=open_embedder(encoder.name, encoder.prompts, may_download=True),
+            embedder=embedder_for(knowledge, encoder.name, encoder.prompts, may_download=True),
             progress=report,
         )
     if as_json:

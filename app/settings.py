@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from indexer.embedder import SHIPPED_NAME, Prompts
+from indexer.embedder import AUTO, Prompts
 from indexer.errors import GeneratorError
 
 DEFAULT_INDEX = Path("var/index")
@@ -47,18 +47,18 @@ def server_settings() -> ServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
-    """What the next release is built with: `fast`, or a model of sentence-transformers, with what stands before its texts. An existing
-    release is always read with the encoder that it was built with.
+    """What the next release is built with: `fast`, `accurate`, `auto` (the one or the other, by how much there is to embed), or a model of
+    sentence-transformers, with what stands before its texts. An existing release is always read with the encoder that it was built with.
     """
 
-    name: str = SHIPPED_NAME
+    name: str = AUTO
     prompts: Prompts = field(default_factory=Prompts)
 
 
 def encoder_settings() -> EncoderSettings:
     """The settings of the encoder."""
     return EncoderSettings(
-        os.environ.get("QIZHEN_EMBEDDER", "") or SHIPPED_NAME,
+        os.environ.get("QIZHEN_EMBEDDER", "") or AUTO,
         Prompts(os.environ.get("QIZHEN_EMBEDDER_QUESTION_PROMPT", ""), os.environ.get("QIZHEN_EMBEDDER_PASSAGE_PROMPT", "")),
     )
 

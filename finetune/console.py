@@ -1,6 +1,7 @@
 """The `qizhen-finetune` command."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 from finetune.calibrate_console import calibrate_command
 from finetune.data_console import app as data_app
 from finetune.embedder import EmbedderRecipe, TrainingFiles, train_from_files
+from finetune.encoder_training import EncoderRecipe, train_encoder_from_files
 from finetune.evaluate_console import evaluate_command
 from finetune.intents import LAY, IntentRecipe, train_intents
 from finetune.merge_console import merge_command
@@ -16,9 +18,22 @@ from finetune.name_models import NameRecipe, train_name_models
 from finetune.packing import pack
 from finetune.tokenizer_console import app as tokenizer_app
 from finetune.train_console import train_command
+from indexer.embedder import ACCURATE, KNOWN_VECTORS, encoder_folder
 from indexer.errors import QizhenError
+from indexer.passages import PassageSettings, passages_of, searchable
+from indexer.readers import read_documents
+from indexer.transformer_encoder import TransformerEncoder, write_known
 
-_RECIPE = EmbedderRecipe()
+_RECIPE, _ENCODER_RECIPE = EmbedderRecipe(), EncoderRecipe()
+
+
+class Grade(StrEnum):
+    """The encoders that are trained here."""
+
+    FAST = "fast"
+    ACCURATE = "accurate"
+
+
 app = typer.Typer(
     help="启真的训练：指令数据、分词器、训练、合并、评测、编码器。",
     no_args_is_help=True,
@@ -44,14 +59,30 @@ def embedder_command(
     texts: Annotated[list[Path] | None, typer.Option(help="只为扩大词面的文档，可多次给出。", metavar="PATH")] = None,
     teacher: Annotated[Path | None, typer.Option(help="教师编码器（Hugging Face 格式的文件夹）。", metavar="DIR")] = None,
     split: Annotated[bool, typer.Option("--split", help="检索集的一半问题不参加训练，只用来评测。")] = False,
-    epochs: Annotated[int, typer.Option(min=1)] = _RECIPE.epochs,
-    rows: Annotated[int, typer.Option(min=256, help="最多有多少个词片。")] = _RECIPE.grams,
+    grade: Annotated[Grade, typer.Option(help="fast：n 元字向量表；accurate：小型 transformer，从教师编码器裁出。")] = Grade.FAST,
+    epochs: Annotated[int, typer.Option(min=1, help="fast：学几遍。")] = _RECIPE.epochs,
+    rows: Annotated[int, typer.Option(min=256, help="fast：最多有多少个词片。")] = _RECIPE.grams,
+    steps: Annotated[int, typer.Option(min=0, help="accurate：学多少步。")] = _ENCODER_RECIPE.steps,
     seed: Annotated[int, typer.Option()] = _RECIPE.seed,
 ) -> None:
-    """训练内置的静态编码器（n 元字向量表）。"""
+    """训练内置的编码器。"""
     files = TrainingFiles(kb or [], pairs or [], sets or [], texts or [])
-    train_from_files(files, out, EmbedderRecipe(grams=rows, epochs=epochs, seed=seed), teacher, split)
+    if grade is Grade.FAST:
+        train_from_files(files, out, EmbedderRecipe(grams=rows, epochs=epochs, seed=seed), teacher, split)
+    else:
+        train_encoder_from_files(files, out, EncoderRecipe(steps=steps, seed=seed), teacher, split=split)
     sys.stdout.write(f"{out}\n")
+
+
+@app.command("vectors")
+def vectors_command(
+    kb: Annotated[list[Path], typer.Option("--kb", help="文档文件或文件夹，可多次给出。", metavar="PATH")],
+    out: Annotated[Path, typer.Option(help="写到哪个文件。", metavar="FILE")] = KNOWN_VECTORS,
+) -> None:
+    """用 accurate 编码文档的所有片段，随知识库保存：建索引时不再编码。"""
+    documents = read_documents(kb)
+    texts = (searchable(document, passage) for document in documents for passage in passages_of(document, PassageSettings()))
+    sys.stdout.write(f"{write_known(out, TransformerEncoder(encoder_folder(ACCURATE)), texts)}\n")
 
 
 @app.command("names")

@@ -16,7 +16,7 @@ from finetune.gram_choice import choose_grams
 from finetune.json_files import write_json
 from finetune.pairs import HeldOut, PairSource, crops_of, pairs_digest, pairs_of, read_pairs, read_set, usable
 from finetune.teacher import gram_vectors, teacher_digest
-from indexer.embedder import StaticEmbedder, weights_digest
+from indexer.embedder import Embedder, StaticEmbedder, weights_digest
 from indexer.errors import QizhenError
 from indexer.grams import GramVocabulary
 from indexer.measure import discounted_gain, mean
@@ -58,9 +58,9 @@ class TrainingFiles:
     texts: Sequence[Path] = ()
 
 
-def read_sources(files: TrainingFiles, recipe: EmbedderRecipe, split: bool) -> tuple[list[PairSource], list[HeldOut]]:
-    """All pairs by source, and of each set the questions that `split` keeps from them."""
-    dice = random.Random(recipe.seed)  # noqa: S311 - a seeded choice
+def read_sources(files: TrainingFiles, most_pairs: int, seed: int, split: bool) -> tuple[list[PairSource], list[HeldOut]]:
+    """All pairs by source, at most `most_pairs` of each, and of each set the questions that `split` keeps from them."""
+    dice = random.Random(seed)  # noqa: S311 - a seeded choice
     sources = []
     for path in files.knowledge:
         documents = read_documents([path])
@@ -76,7 +76,7 @@ def read_sources(files: TrainingFiles, recipe: EmbedderRecipe, split: bool) -> t
         held.append(kept)
     for path in files.texts:
         sources.append(PairSource(path.name, usable(p for d in read_documents([path]) for p in crops_of(d, dice))))
-    sources = [_capped(source, recipe.most_pairs, dice) for source in sources if source.pairs]
+    sources = [_capped(source, most_pairs, dice) for source in sources if source.pairs]
     if not sources:
         raise QizhenError("没有训练数据：``", "用 --kb 给出文档，或用 --pairs 给出成对文本")
     return sources, held
@@ -206,7 +206,7 @@ def train_from_files(files: TrainingFiles, folder: Path, recipe: EmbedderRecipe,
     """
     if teacher and not teacher.is_dir():
         raise QizhenError(f"没有教师编码器 `{teacher}`", "--teacher 给出 Hugging Face 格式的模型文件夹")
-    sources, held = read_sources(files, recipe, split)
+    sources, held = read_sources(files, recipe.most_pairs, recipe.seed, split)
     grams, table, scale, losses = train_embedder(sources, recipe, teacher)
     made = {
         "recipe": asdict(recipe),
@@ -225,12 +225,13 @@ def train_from_files(files: TrainingFiles, folder: Path, recipe: EmbedderRecipe,
     return folder
 
 
-def held_out_figures(encoder: StaticEmbedder, held: HeldOut) -> dict[str, float]:
+def held_out_figures(encoder: Embedder, held: HeldOut) -> dict[str, float]:
     """Vectors alone, on a set's kept questions: share with a best text first and among ten, and nDCG@10."""
     texts = encoder.embed(held.texts)
     rows: list[tuple[float, float, float]] = []
     for start in range(0, len(held.questions), _EVALUATED_AT_ONCE):
-        scores = encoder.embed(held.questions[start : start + _EVALUATED_AT_ONCE]) @ texts.T
+        asked = held.questions[start : start + _EVALUATED_AT_ONCE]
+        scores = np.stack([encoder.embed_question(question) for question in asked]) @ texts.T
         for ranked, grades in zip(np.argsort(-scores, axis=1, kind="stable")[:, :10].tolist(), held.grades[start:], strict=False):
             best = {number for number, grade in grades.items() if grade >= min(2, max(grades.values()))}
             found = [str(number) for number in ranked]

@@ -17,7 +17,7 @@ from pathlib import Path
 from indexer.carrying import Row, assemble_documents, carried_blocks, copy_keyword_index
 from indexer.document_store import write_documents
 from indexer.documents import Document
-from indexer.embedder import Embedder, shipped_embedder
+from indexer.embedder import Embedder, embedder_for
 from indexer.embedding_work import WORK, embed_in_pieces
 from indexer.errors import Fault, IndexDamagedError, IndexMismatchError, IndexMissingError, KnowledgeBaseError
 from indexer.intake import Before, Expired, Intake, Item, code_digest, take_in
@@ -162,7 +162,8 @@ def build_release(
     left out. Raises KnowledgeBaseError, IndexWriteError, IndexDamagedError or what `trial` raises; then the published release is as before.
     """
     started = time.perf_counter()
-    embedder, settings, progress = embedder or shipped_embedder(), settings or PassageSettings(), progress or _no_progress
+    embedder = embedder or embedder_for(knowledge)
+    settings, progress = settings or PassageSettings(), progress or _no_progress
     guide = guide_text(guide_file)
     load_guide(guide, str(guide_file))
     with write_lock(index, "建立版本", user):

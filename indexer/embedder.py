@@ -1,9 +1,12 @@
-"""Text to vectors. The shipped encoder `fast` is a table of vectors of n-grams, summed: numpy and nothing else."""
+"""Text to vectors. The shipped encoder `fast` is a table of vectors of n-grams, summed: numpy and nothing else.
+
+`accurate` is a small transformer beside it (`indexer/transformer_encoder.py`), `auto` the one or the other by how much there is to embed.
+"""
 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -16,9 +19,13 @@ from numpy.typing import NDArray
 
 from indexer.errors import IndexDamagedError
 from indexer.grams import GramVocabulary
+from indexer.readers import document_files
 
-FAST = Path(__file__).parent / "encoders" / "fast"
-SHIPPED_NAME = "fast"
+AUTO, FAST, ACCURATE = "auto", "fast", "accurate"
+# Vectors of the passages of the shipped knowledge base.
+KNOWN_VECTORS = Path(__file__).parent.parent / "kb_data" / "vectors" / "accurate.npz"
+# Bytes of knowledge-base files up to which `auto` means `accurate`: about 7,000 passages of Chinese, a minute of two cores.
+_ACCURATE_UP_TO = 6_000_000
 _TEXTS_AT_ONCE = 256
 
 
@@ -36,6 +43,8 @@ class Embedder(Protocol):
     name: str
     prompts: Prompts
     dimensions: int
+    # How much of a candidate's score in a search is BM25 (as a share of the best candidate's), 0 to 1; the rest is its cosine.
+    keyword_share: float
 
     @property
     def digest(self) -> str:
@@ -61,6 +70,9 @@ class StaticEmbedder:
 
     prompts = Prompts()
     floor = 0.0
+    # Above keywords alone in nDCG on lay questions, titles, signs, Chinese papers and English documentation (questions that the encoder
+    # had not been trained on), and the best over them; tests/benchmarks/search_quality.py prints the curve.
+    keyword_share = 0.4
 
     def __init__(self, folder: Path) -> None:
         """Read a folder's `grams.npy` (n-grams,) uint64, `table.npy` (n-grams, dimensions) int8, `scale.npy` (n-grams,) float32, and
@@ -111,20 +123,40 @@ def weights_digest(*arrays: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
+def encoder_folder(name: str) -> Path:
+    """Where a shipped encoder lies."""
+    return Path(__file__).parent / "encoders" / name
+
+
 @cache
 def shipped_embedder() -> StaticEmbedder:
-    """The encoder that comes with the project."""
-    return StaticEmbedder(FAST)
+    """The table that comes with the project, `fast`: single sentences are compared by it whatever a release is built with."""
+    return StaticEmbedder(encoder_folder(FAST))
 
 
 @cache
 def open_embedder(name: str, prompts: Prompts = Prompts(), *, may_download: bool = False) -> Embedder:
-    """The encoder of a name: `fast`, or a model of sentence-transformers, by its folder or its name in the hub.
+    """The encoder of a name: `fast`, `accurate`, or a model of sentence-transformers, by its folder or its name in the hub.
 
     Only what lies on this machine, unless it may be downloaded. Raises EncoderError.
     """
-    if name == SHIPPED_NAME:
+    if name == FAST:
         return shipped_embedder()
+    if name == ACCURATE:
+        from indexer.transformer_encoder import BlendedEmbedder, TransformerEncoder
+
+        return BlendedEmbedder(ACCURATE, shipped_embedder(), TransformerEncoder(encoder_folder(ACCURATE), KNOWN_VECTORS))
     from indexer.sentence_encoder import SentenceEncoder
 
     return SentenceEncoder(name, prompts, may_download=may_download)
+
+
+def embedder_for(knowledge: Iterable[Path], wanted: str = AUTO, prompts: Prompts = Prompts(), *, may_download: bool = False) -> Embedder:
+    """The encoder that documents are built with: `auto` is `accurate` for files of up to six million bytes in all, else `fast`.
+
+    Raises EncoderError.
+    """
+    if wanted == AUTO:
+        size = sum(file.stat().st_size for path in knowledge for file in document_files(path))
+        wanted = ACCURATE if size <= _ACCURATE_UP_TO else FAST
+    return open_embedder(wanted, prompts, may_download=may_download)

@@ -24,7 +24,7 @@ _NO_SPACE = re.compile(r"^#{1,6}[^#\s]")
 _HEADING = re.compile(r"^##\s+(.+?)\s*#*\s*$")
 _LONGEST_ID = 200
 # Files beside the documents that are no documents.
-_SKIPPED_FOLDERS = {"questions"}
+_SKIPPED_FOLDERS = {"questions", "vectors"}
 _SKIPPED_NAMES = re.compile(r"README(\..+)?\.md|questions\.jsonl(\.gz)?", re.IGNORECASE)
 
 Report = Callable[[int, str, str], None]
@@ -56,7 +56,7 @@ def read_knowledge(paths: Sequence[Path]) -> Reading:
     documents: list[Document] = []
     first_seen: dict[str, str] = {}
     for path in paths:
-        files = list(_files(path))
+        files = list(document_files(path))
         if not files:
             reason = "文件夹里没有文档（.md .jsonl .jsonl.gz .csv）" if path.is_dir() else "没有这个文件，或不是 .md .jsonl .jsonl.gz .csv"
             faults.append(Fault(str(path), 0, "", reason))
@@ -71,7 +71,8 @@ def read_knowledge(paths: Sequence[Path]) -> Reading:
     return Reading(tuple(documents), tuple(faults))
 
 
-def _files(path: Path) -> Iterator[Path]:
+def document_files(path: Path) -> Iterator[Path]:
+    """The files that are read of a file or a folder, in order."""
     if path.is_file():
         if _reader(path):
             yield path

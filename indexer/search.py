@@ -16,10 +16,6 @@ from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.terms import fold, missing_terms, terms
 
-# How much of a candidate's score is BM25 (as a share of the best candidate's) and how much cosine.
-# 0.4: above keywords alone in nDCG on lay questions, titles, signs, Chinese papers and English documentation (questions that the encoder
-# had not been trained on), and the best over them; tests/benchmarks/search_quality.py prints the curve.
-_KEYWORD_SHARE = 0.4
 # A passage of a section that the question asks for outranks every other passage of the same document.
 _SECTION_BONUS = 1.0
 _CANDIDATES = 100
@@ -101,13 +97,13 @@ def find_passages(release: Release, query: Query, limit: int, documents: Sequenc
     vector = release.embedder.embed_question(query.folded)
     candidates = _candidates(release, wanted, vector, documents)
     best = max((candidate.keyword for candidate in candidates), default=0.0) or 1.0
+    share = release.embedder.keyword_share
     # Sections are read where they count: of a named document's passages. Otherwise only what is found is read from disk.
     asked = {title for cue in query.cues for title in release.guide.titles(cue.name)} if documents else set()
     scored = []
     for candidate in candidates:
         bonus = _SECTION_BONUS if asked and fold(_placed(release, candidate.passage)[2]) in asked else 0.0
-        likeness = (1 - _KEYWORD_SHARE) * _above(release, candidate.cosine)
-        parts = Parts(_KEYWORD_SHARE * candidate.keyword / best, likeness, bonus)
+        parts = Parts(share * candidate.keyword / best, (1 - share) * _above(release, candidate.cosine), bonus)
         scored.append((-parts.score, candidate.passage, candidate.cosine, parts))
     scored.sort(key=lambda entry: entry[:2])
     return [_hit(release, said, number, cosine, parts) for _, number, cosine, parts in scored[:limit]]

@@ -41,6 +41,8 @@ class SentenceEncoder:
     `query: ` and `passage: `.
     """
 
+    keyword_share = 0.4
+
     def __init__(self, name: str, prompts: Prompts, *, may_download: bool) -> None:
         """Load it. Raises EncoderError."""
         self.name, self.prompts = name, prompts

@@ -6,7 +6,7 @@ import pytest
 
 from finetune.embedder import EmbedderRecipe, TrainingFiles, train_from_files
 from finetune.pairs import is_held_out
-from indexer.embedder import FAST, StaticEmbedder, shipped_embedder
+from indexer.embedder import FAST, StaticEmbedder, encoder_folder, shipped_embedder
 from indexer.errors import IndexDamagedError, QizhenError
 
 
@@ -29,7 +29,7 @@ def test_a_question_is_nearer_to_its_topic() -> None:
 
 def test_altered_weights_are_refused(tmp_path: Path) -> None:
     for name in ("grams.npy", "table.npy", "scale.npy", "manifest.json"):
-        (tmp_path / name).write_bytes((FAST / name).read_bytes())
+        (tmp_path / name).write_bytes((encoder_folder(FAST) / name).read_bytes())
     table = np.load(tmp_path / "table.npy")
     table[0, 0] += 1
     np.save(tmp_path / "table.npy", table)

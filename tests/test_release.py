@@ -15,7 +15,7 @@ import pytest
 
 from indexer import build, release
 from indexer.build import build_release
-from indexer.embedder import StaticEmbedder, shipped_embedder
+from indexer.embedder import ACCURATE, open_embedder
 from indexer.errors import IndexDamagedError, IndexMismatchError, IndexMissingError, IndexWriteError, KnowledgeBaseError
 from indexer.passages import PassageSettings
 from indexer.release import (
@@ -30,6 +30,7 @@ from indexer.release import (
     write_lock,
 )
 from indexer.search import search
+from indexer.transformer_encoder import BlendedEmbedder
 
 Write = Callable[..., Path]
 ROOT = Path(__file__).parent.parent
@@ -74,12 +75,11 @@ def test_a_fresh_build_makes_a_release_even_of_the_same_documents(index: Path, w
     assert (report.added, report.changed, report.removed) == (0, 0, 0)
 
 
-class CountingEmbedder(StaticEmbedder):
-    """The shipped encoder, noting what it is asked to embed."""
+class CountingEmbedder(BlendedEmbedder):
+    """The shipped encoder of a small knowledge base, noting what it is asked to embed."""
 
     def __init__(self) -> None:
-        shipped = shipped_embedder()
-        self.__dict__.update(shipped.__dict__)
+        self.__dict__.update(open_embedder(ACCURATE).__dict__)
         self.texts: list[str] = []
 
     def embed(self, texts: Any) -> Any:
@@ -92,7 +92,7 @@ def test_unchanged_documents_keep_their_vectors(index: Path, write_lines: Write)
     build_release(index, [write_lines([row("b"), row("c"), row("a")])], embedder=embedder)
     assert embedder.texts == ["药品c 适应症 用于头痛。"]
     opened = open_release(index)
-    expected = shipped_embedder().embed([f"药品{name} 适应症 用于头痛。" for name in "bca"])
+    expected = open_embedder(ACCURATE).embed([f"药品{name} 适应症 用于头痛。" for name in "bca"])
     assert np.array_equal(opened.vectors.vectors(np.arange(3)), expected)
 
 
@@ -164,7 +164,7 @@ def test_a_damaged_manifest_is_told(index: Path) -> None:
 def test_a_release_of_another_encoder_is_refused_by_name(index: Path, write_lines: Write) -> None:
     other = CountingEmbedder()
     other.digest = "0" * 64
-    with pytest.raises(IndexMismatchError, match=r"的编码器是 `fast \w+`，本程序用的是 `fast 0+`") as caught:
+    with pytest.raises(IndexMismatchError, match=r"的编码器是 `accurate \w+`，本程序用的是 `accurate 0+`") as caught:
         open_release(index, embedder=other)
     assert caught.value.hint == "运行 qizhen index build 重建索引"
     report = build_release(index, [write_lines([row("a"), row("b")])], embedder=other)
@@ -184,9 +184,9 @@ def test_nothing_is_taken_over_from_a_release_that_was_cut_by_other_code(
 def test_a_release_of_another_format_or_passage_length_is_refused(index: Path) -> None:
     manifest = read_manifest(index, current_id(index))
     with pytest.raises(IndexMismatchError, match="的格式是 `0`"):
-        release.check_fit(replace(manifest, format=0), shipped_embedder(), PassageSettings())
+        release.check_fit(replace(manifest, format=0), open_embedder(ACCURATE), PassageSettings())
     with pytest.raises(IndexMismatchError, match="的片段长度是 `300`，本程序用的是 `200`"):
-        release.check_fit(manifest, shipped_embedder(), PassageSettings(200))
+        release.check_fit(manifest, open_embedder(ACCURATE), PassageSettings(200))
 
 
 def test_what_is_not_there_is_said(tmp_path: Path, index: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_release_is_searched_where_it_cannot_be_written(index: Path, monkeypat
 
 def test_the_manifest_says_what_made_the_release(index: Path) -> None:
     manifest = json.loads((release_folder(index, current_id(index)) / "manifest.json").read_text("utf-8"))
-    assert manifest["embedder_digest"] == shipped_embedder().digest
+    assert manifest["embedder_digest"] == open_embedder(ACCURATE).digest
     assert (manifest["documents"], manifest["passages"], manifest["passage_characters"]) == (2, 2, 300)
 
 

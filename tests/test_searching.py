@@ -46,8 +46,9 @@ def test_a_score_is_the_sum_of_its_parts_and_the_command_tells_them(
 ) -> None:
     hits = search(sample, "头孢克洛胶囊的禁忌")
     assert [(hit.section, hit.parts.section) for hit in hits if hit.parts.section] == [("禁忌", 1.0)]
-    assert hits[0].parts.keyword == pytest.approx(0.4)  # the best by keywords has their whole weight
-    assert all(hit.parts.vector == pytest.approx(0.6 * hit.similarity) for hit in hits)
+    share = sample.embedder.keyword_share
+    assert hits[0].parts.keyword == pytest.approx(share)  # the best by keywords has their whole weight
+    assert all(hit.parts.vector == pytest.approx((1 - share) * hit.similarity) for hit in hits)
     words = ["search", "头孢克洛胶囊的禁忌", "--index", str(sample_index), "--explain"]
     for form in ("", "--json"):
         monkeypatch.setattr("sys.argv", ["qizhen", *words, *([form] if form else [])])
@@ -55,7 +56,7 @@ def test_a_score_is_the_sum_of_its_parts_and_the_command_tells_them(
             main()
         assert not stop.value.code
     text, line = capsys.readouterr().out.rsplit("\n", 2)[:2]
-    assert "关键词 0.400 + 向量" in text
+    assert f"关键词 {share:.3f} + 向量" in text
     for hit in json.loads(line)["hits"]:
         parts = hit["explain"]
         assert hit["score"] == pytest.approx(parts["keyword"] + parts["vector"] + parts["section"], abs=2e-6)
