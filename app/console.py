@@ -23,7 +23,7 @@ from app.open_generator import GENERATORS, open_generator
 from app.question import check_text
 from app.questions_file import read_questions
 from app.searching import search_asked
-from app.settings import DEFAULT_INDEX, ServerSettings, model_settings
+from app.settings import DEFAULT_INDEX, ServerSettings, model_settings, reranker_name
 from indexer.errors import QizhenError, QuestionError
 from indexer.release import open_release, release_ids
 
@@ -69,7 +69,7 @@ def search_command(
     """找出与问题最相关的片段。"""
     asked = [(q.id, q.question, q.history) for q in read_questions(questions)] if questions else [("", check_text(_given(question)), ())]
     _one_of(question, questions)
-    release = open_release(index)
+    release = open_release(index, reranker=reranker_name())
     for question_id, text, history in asked:
         started = time.perf_counter()
         hits = search_asked(release, text, history, limit)
@@ -81,7 +81,8 @@ def search_command(
         for rank, hit in enumerate(hits, 1):
             sys.stdout.write(f"{rank:3}. {hit.document.title} · {hit.section}  {hit.score:.3f}\n     {_one_line(hit.text)}\n")
             if explain:
-                parts = f"关键词 {hit.parts.keyword:.3f} + 向量 {hit.parts.vector:.3f} + 章节 {hit.parts.section:.3f}"
+                reranked = f" + 重排 {hit.parts.reranker:.3f}" if hit.parts.reranker else ""
+                parts = f"关键词 {hit.parts.keyword:.3f} + 向量 {hit.parts.vector:.3f} + 章节 {hit.parts.section:.3f}{reranked}"
                 sys.stdout.write(f"     {parts}；问题用词的 {hit.coverage:.0%} 见于此处\n")
 
 
@@ -98,7 +99,7 @@ def ask_command(
     _one_of(question, questions)
     asked = read_questions(questions) if questions else []
     texts = [(q.id, q.question, q.history) for q in asked] or [("", check_text(_given(question)), ())]
-    release = open_release(index)
+    release = open_release(index, reranker=reranker_name())
     for question_id, text, history in texts:
         answer = ask(release, text, history, chosen)
         if as_json:
@@ -132,7 +133,7 @@ def drug_command(
 ) -> None:
     """按通用名、商品名或英文名查药。"""
     name = check_text(name)
-    card = look_up(open_release(index), name, section)
+    card = look_up(open_release(index, reranker=reranker_name()), name, section)
     if as_json:
         print_json(card_json(card))
         return
@@ -170,7 +171,7 @@ def measure_command(
 ) -> None:
     """检索、回答、拒答、引用和用时的数字。"""
     chosen = open_generator(generator, model_settings())
-    measured = measure(open_release(index), read_questions(questions), chosen)
+    measured = measure(open_release(index, reranker=reranker_name()), read_questions(questions), chosen)
     if as_json:
         print_json(measured)
         return

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from app.generators import Generator
 from app.open_generator import open_generator
-from app.settings import ServerSettings, model_settings, server_settings
+from app.settings import ServerSettings, model_settings, reranker_name, server_settings
 from app.shelf import ReleaseShelf
 from indexer.errors import QizhenError, ServeError
 from indexer.sounds import sound
@@ -47,7 +47,7 @@ _CLOSED = ("/docs", "/redoc", "/openapi.json")
 @cache
 def shelf() -> ReleaseShelf:
     """The opened releases of this process."""
-    return ReleaseShelf(server_settings().index)
+    return ReleaseShelf(server_settings().index, reranker_name())
 
 
 @cache

@@ -63,6 +63,11 @@ def encoder_settings() -> EncoderSettings:
     )
 
 
+def reranker_name() -> str:
+    """The folder of the cross-encoder that orders the best passages anew; "" for none."""
+    return os.environ.get("QIZHEN_RERANKER", "")
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """Which generator answers, and where its language model is.

@@ -23,8 +23,8 @@ class ReleaseShelf:
     One that is published later is opened beside, by a thread of its own, and then takes the place.
     """
 
-    def __init__(self, index: Path) -> None:
-        self._index = index
+    def __init__(self, index: Path, reranker: str = "") -> None:
+        self._index, self._reranker = index, reranker
         self._open: OrderedDict[str, Future[Release]] = OrderedDict()
         self._served: Release | None = None
         self._lock = threading.Lock()
@@ -78,6 +78,6 @@ class ReleaseShelf:
         return opening
 
     def _opened(self, release_id: str) -> Release:
-        release = open_release(self._index, release_id)
+        release = open_release(self._index, release_id, reranker=self._reranker)
         release.prepare()
         return release

@@ -27,6 +27,7 @@ from indexer.lookalikes import LookAlike, load_look_alikes
 from indexer.names import NameIndex
 from indexer.passages import PassageSettings
 from indexer.record import Action, read_log, record
+from indexer.reranker import Reranker, open_reranker
 from indexer.sections import SectionGuide, load_guide
 from indexer.vector_index import VectorIndex
 
@@ -88,6 +89,7 @@ class Release:
         self.embedder = embedder
         # Sentences of one document are always compared by the shipped encoder: what fits was measured with it, and others take seconds.
         self.sentence_embedder: Embedder = shipped_embedder()
+        self.reranker: Reranker | None = None
         held = hold_for_reading(folder)  # nobody collects it while it is open
         self._let_go = weakref.finalize(self, os.close, held) if held is not None else None
         self.store = DocumentStore(folder / DOCUMENTS)
@@ -150,11 +152,12 @@ def _look_alikes(folder: Path, manifest: Manifest) -> tuple[LookAlike, ...]:
         ) from error
 
 
-def open_release(index: Path, release_id: str = "", embedder: Embedder | None = None) -> Release:
-    """Open a release, the published one by default.
+def open_release(index: Path, release_id: str = "", embedder: Embedder | None = None, reranker: str = "") -> Release:
+    """Open a release, the published one by default; `reranker` names the model that orders its best passages anew, if any.
 
-    Raises IndexMissingError, IndexDamagedError (a file is missing or of the wrong size) or IndexMismatchError.
+    Raises IndexMissingError, IndexDamagedError (a file is missing or of the wrong size), IndexMismatchError or EncoderError.
     """
+    chosen = open_reranker(reranker)
     manifest = read_manifest(index, release_id or current_id(index))
     folder = release_folder(index, manifest.id)
     embedder = embedder or _embedder_of(manifest)
@@ -167,7 +170,9 @@ def open_release(index: Path, release_id: str = "", embedder: Embedder | None = 
                 f"版本 `{manifest.id}` 的文件 `{name}` {state}",
                 "运行 qizhen index verify 查看损坏处，再用 qizhen index rollback 退回或 qizhen index build --fresh 重建",
             )
-    return Release(folder, manifest, embedder)
+    release = Release(folder, manifest, embedder)
+    release.reranker = chosen
+    return release
 
 
 def _embedder_of(manifest: Manifest) -> Embedder:

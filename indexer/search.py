@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -14,11 +14,13 @@ from indexer.measure import mean
 from indexer.passages import Passage
 from indexer.query import Query, read_query
 from indexer.release import Release
+from indexer.reranker import Reranker
 from indexer.terms import fold, missing_terms, terms
 
 # A passage of a section that the question asks for outranks every other passage of the same document.
 _SECTION_BONUS = 1.0
 _CANDIDATES = 100
+_RERANKED = 50
 _LONG_RUN = 5  # terms
 _SUMMED = 200
 _GROUP_WEIGHT = 5.0  # as a term in one of 150 passages
@@ -27,17 +29,18 @@ _GROUP_WEIGHT = 5.0  # as a term in one of 150 passages
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a score is the sum of: `keyword`, the share of BM25, 0 to its weight; `vector`, the weighed cosine; `section`, what standing
-    in a section that the question asks for is worth.
+    in a section that the question asks for is worth; `reranker`, what a reranker says of the best passages, 1 to 2, if there is one.
     """
 
     keyword: float
     vector: float
     section: float
+    reranker: float = 0.0
 
     @property
     def score(self) -> float:
         """The sum."""
-        return self.keyword + self.vector + self.section
+        return self.keyword + self.vector + self.section + self.reranker
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,17 @@ def find_passages(release: Release, query: Query, limit: int, documents: Sequenc
         parts = Parts(share * candidate.keyword / best, (1 - share) * _above(release, candidate.cosine), bonus)
         scored.append((-parts.score, candidate.passage, candidate.cosine, parts))
     scored.sort(key=lambda entry: entry[:2])
-    return [_hit(release, said, number, cosine, parts) for _, number, cosine, parts in scored[:limit]]
+    shown = max(limit, _RERANKED) if release.reranker else limit
+    hits = [_hit(release, said, number, cosine, parts) for _, number, cosine, parts in scored[:shown]]
+    return (_reranked(hits, query, release.reranker) if release.reranker else hits)[:limit]
+
+
+def _reranked(hits: Sequence[Hit], query: Query, reranker: Reranker) -> list[Hit]:
+    """The first fifty by what the reranker says of them added to their scores, then the rest as they were."""
+    first = hits[:_RERANKED]
+    told = reranker.scores(query.folded, [f"{hit.document.title} {hit.section} {hit.text}" for hit in first])
+    again = [replace(hit, parts=replace(hit.parts, reranker=1 + float(score))) for hit, score in zip(first, told, strict=True)]
+    return [*sorted(again, key=lambda hit: -hit.score), *hits[_RERANKED:]]
 
 
 def _hit(release: Release, said: Sequence[str], number: int, cosine: float, parts: Parts) -> Hit:
