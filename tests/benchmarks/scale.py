@@ -9,6 +9,7 @@ questions are pieces of 8 to 25 characters of them. Recall is that of the ten ne
 import argparse
 import gzip
 import json
+import math
 import random
 import re
 import resource
@@ -20,7 +21,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+import numpy as np
+
+from finetune.plots import line_plot
+from indexer.build import build_release
+from indexer.embedder import shipped_embedder
+from indexer.measure import percentile
+from indexer.release import open_release, release_folder
+from indexer.search import search
 
 SEARCHES, COMPARED = 300, 100
 
@@ -40,15 +48,37 @@ def texts_of(data: Path, count: int) -> Iterator[str]:
 
 
 def measure_one(data: Path, count: int, index: Path) -> dict[str, Any]:
-    """Build, open and search one size, in this process."""
-    import numpy as np
+    """Build one size in this process; open and search it in others."""
+    kb, questions = write_knowledge(data, count, index)
+    started = time.perf_counter()
+    built = build_release(index, [kb], embedder=shipped_embedder())
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    (index / "questions.json").write_text(json.dumps(questions), "utf-8")
+    opened = time.perf_counter()
+    run("--first", str(index))
+    cold = time.perf_counter() - opened
+    disk = sum(path.stat().st_size for path in release_folder(index, built.release).rglob("*") if path.is_file())
+    return {
+        "passages": built.passages,
+        "build": round(built.passages / seconds),
+        "seconds": round(seconds, 1),
+        "peak": round(peak),
+        "cold": round(cold, 2),
+        "disk": round(disk / 1e6),
+        **json.loads(run("--search", str(index))),
+    }
 
-    from indexer.build import build_release
-    from indexer.release import open_release, release_folder
-    from indexer.search import search
 
-    kb = index / "kb.jsonl"
-    dice = random.Random(11)
+def run(*words: str) -> str:
+    """The last line of this benchmark run in a process of its own."""
+    command = [sys.executable, __file__, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.rstrip("\n").rpartition("\n")[2]
+
+
+def write_knowledge(data: Path, count: int, folder: Path) -> tuple[Path, list[str]]:
+    """A file of `count` texts, and pieces of some as questions."""
+    kb, dice = folder / "kb.jsonl", random.Random(11)
     questions = []
     with kb.open("w", encoding="utf-8") as file:
         for number, text in enumerate(texts_of(data, count)):
@@ -57,14 +87,12 @@ def measure_one(data: Path, count: int, index: Path) -> dict[str, Any]:
             if len(text) > 40 and dice.random() < 3 * SEARCHES / count:
                 at = dice.randrange(len(text) - 30)
                 questions.append(text[at : at + dice.randint(8, 25)])
-    started = time.perf_counter()
-    built = build_release(index, [kb])
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    opened = time.perf_counter()
-    command = [sys.executable, __file__, "--first", questions[0], "--data", str(index)]
-    subprocess.run(command, check=True, capture_output=True)
-    cold = time.perf_counter() - opened
+    return kb, questions
+
+
+def measure_search(index: Path) -> dict[str, Any]:
+    """Time and memory of searches one behind the other, then the recall of their vectors."""
+    questions = json.loads((index / "questions.json").read_text("utf-8"))
     release = open_release(index)
     release.prepare()
     times, right = [], 0
@@ -72,32 +100,19 @@ def measure_one(data: Path, count: int, index: Path) -> dict[str, Any]:
         at = time.perf_counter()
         search(release, question, 10)
         times.append((time.perf_counter() - at) * 1000)
-    vectors = release.vectors.vectors(np.arange(built.passages))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    vectors = release.vectors.vectors(np.arange(release.manifest.passages))
     for question in questions[:COMPARED]:
         vector = release.embedder.embed_question(question)
         nearest = np.argsort(-(vectors @ vector))[:10]
         right += len(set(map(int, nearest)) & {position for position, _ in release.vectors.search(vector, 10)})
-    times.sort()
-    disk = sum(path.stat().st_size for path in release_folder(index, built.release).rglob("*") if path.is_file())
+    recall = right / (10 * min(COMPARED, len(questions)))
     return {
-        "passages": built.passages,
-        "build": round(built.passages / seconds),
-        "seconds": round(seconds, 1),
-        "peak": round(peak),
-        "cold": round(cold, 2),
-        "p50": round(times[len(times) // 2], 2),
-        "p99": round(times[int(len(times) * 0.99)], 2),
-        "recall": round(right / (10 * min(COMPARED, len(questions))), 4),
-        "disk": round(disk / 1e6),
+        "p50": round(percentile(times, 0.5), 2),
+        "p99": round(percentile(times, 0.99), 2),
+        "held": round(memory),
+        "recall": round(recall, 4),
     }
-
-
-def first_answer(index: Path, question: str) -> None:
-    """What a new process does until its first passages are found, and how much memory it holds then."""
-    from indexer.release import open_release
-    from indexer.search import search
-
-    search(open_release(index), question, 10)
 
 
 def main() -> None:
@@ -107,35 +122,37 @@ def main() -> None:
     parser.add_argument("--sizes", default="1000,10000,100000,1000000")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--first", help=argparse.SUPPRESS)
+    parser.add_argument("--first", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--search", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.first:
-        first_answer(options.data, options.first)
-        return
-    if options.one:
+        search(open_release(options.first), "高血压病人能吃什么", 10)
+    elif options.search:
+        sys.stdout.write(json.dumps(measure_search(options.search)) + "\n")
+    elif options.one:
         with tempfile.TemporaryDirectory() as index:
             sys.stdout.write(json.dumps(measure_one(options.data, options.one, Path(index))) + "\n")
-        return
+    else:
+        compare(options.data, [int(size) for size in options.sizes.split(",")], options.plot)
+
+
+def compare(data: Path, sizes: list[int], plot: Path | None) -> None:
+    """A line a size."""
+    names = ("passages", "build", "seconds", "peak", "cold", "p50", "p99", "held", "recall", "disk")
+    sys.stdout.write(" passages  a second   seconds  peak MB  first answer s   p50 ms   p99 ms  held MB  recall@10  disk MB\n")
+    widths = (9, 9, 9, 8, 15, 8, 8, 8, 10, 8)
     rows = []
-    sys.stdout.write(" passages  a second   seconds  peak MB  first answer s  search p50 ms  p99 ms  recall@10  disk MB\n")
-    for size in map(int, options.sizes.split(",")):
-        command = [sys.executable, __file__, "--data", str(options.data), "--one", str(size)]
-        row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-        rows.append(row)
-        sys.stdout.write(
-            "{passages:>9}  {build:>8}  {seconds:>8}  {peak:>7}  {cold:>14}  {p50:>13}  {p99:>6}  {recall:>9}  {disk:>7}\n".format(**row)
-        )
+    for size in sizes:
+        rows.append(json.loads(run("--data", str(data), "--one", str(size))))
+        cells = (f"{rows[-1][name]:>{width}}" for name, width in zip(names, widths, strict=True))
+        sys.stdout.write(" ".join(cells) + "\n")
         sys.stdout.flush()
-    if options.plot:
-        draw(options.plot, rows)
+    if plot:
+        draw(plot, rows)
 
 
 def draw(path: Path, rows: list[dict[str, Any]]) -> None:
     """Search times over the number of passages, in powers of ten."""
-    import math
-
-    from finetune.plots import line_plot
-
     curves = {name: [(math.log10(row["passages"]), row[key]) for row in rows] for name, key in (("p50", "p50"), ("p99", "p99"))}
     line_plot(path, "查找一次的时间", "片段数（10 的几次方）", "毫秒", curves)
 
