@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.drug_names import drug_names
 from app.generators import Generator
 from app.open_generator import open_generator
 from app.settings import ServerSettings, model_settings, server_settings
@@ -87,7 +88,7 @@ def serve(settings: ServerSettings, open_page: bool = False) -> None:
     import uvicorn
 
     application = create_application(settings)
-    shelf().current()  # a missing or damaged release is told here, not in the chat
+    drug_names(shelf().current())  # a missing or damaged release is told here, not in the chat
     sound("")  # the table of syllables is read now, not under the first misspelt question
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{address}:{settings.port}/"
@@ -116,11 +117,12 @@ def create_application(settings: ServerSettings) -> Any:
 
     web_page.prepare(folder, settings.port)
 
-    from chainlit.utils import mount_chainlit
-    from fastapi import FastAPI, HTTPException
+    from fastapi import HTTPException
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    application = FastAPI(title="启真", docs_url=None, redoc_url=None, openapi_url=None)
+    from app.site import add_chat, create_site
+
+    application = create_site(shelf())
 
     @application.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -137,7 +139,7 @@ def create_application(settings: ServerSettings) -> Any:
     async def no_such_api(path: str) -> None:
         raise HTTPException(404, f"没有接口 /api/{path}")
 
-    mount_chainlit(app=application, target=str(Path(__file__).parent / "chat_ui.py"), path="/")
+    add_chat(application)
     # Only requests that name this machine: a page elsewhere cannot reach us through a name it controls (DNS rebinding).
     guarded = TrustedHostMiddleware(application, allowed_hosts=["127.0.0.1", "localhost", "[::1]", settings.host])
     return SecurityHeaders(guarded)
@@ -171,7 +173,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_HEADERS]
+                own = message.get("headers", [])  # our own pages have a stricter policy
+                set_already = {name.lower() for name, _ in own}
+                message["headers"] = [*own, *(header for header in _HEADERS if header[0] not in set_already)]
             await send(message)
 
         await self._application(scope, receive, send_with_headers)

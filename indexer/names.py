@@ -156,12 +156,22 @@ class NameIndex:
         return Counter(fold(document.title)[:2] for document in self._by_position.values() if document.kind == "drug")
 
     def one_edit_apart(self, position: int) -> list[int]:
-        """Drugs whose names, without dosage form and salt, are one edit from this one's: 阿昔洛韦 and 伐昔洛韦. Nearest spelling first."""
+        """Drugs whose names, without dosage form and salt, are one edit from this one's: 阿昔洛韦 and 伐昔洛韦."""
         own = self._drug_stems.get(position, "")
         if len(own) < _FEWEST_STEM_CHARACTERS:
             return []
-        matches = process.extract(own, self._drug_stems, scorer=Levenshtein.distance, score_cutoff=1, limit=None)
-        return [other for stem, distance, other in matches if distance == 1 and len(stem) >= _FEWEST_STEM_CHARACTERS]
+        near = {position for key in _one_less(own) for position in self._stems_one_less.get(key, ())}
+        stems = self._drug_stems
+        return sorted(other for other in near if Levenshtein.distance(own, stems[other], score_cutoff=1) == 1)
+
+    @cached_property
+    def _stems_one_less(self) -> dict[str, list[int]]:
+        """Stems of drugs long enough to be mistaken, whole and less each of their characters: two that are one edit apart share one."""
+        held: dict[str, list[int]] = defaultdict(list)
+        for position, stem in self._drug_stems.items():
+            for key in _one_less(stem) if len(stem) >= _FEWEST_STEM_CHARACTERS else ():
+                held[key].append(position)
+        return held
 
     @cached_property
     def _drug_stems(self) -> dict[int, str]:
@@ -370,6 +380,11 @@ class NameIndex:
             if tail[:1] in "的是会有能吃用要需做怎什哪不没无未可还又再也都并":
                 tail = ""
         return head + surface + tail if head or tail else ""
+
+
+def _one_less(text: str) -> set[str]:
+    """The text, and the text without each of its characters."""
+    return {text, *(text[:at] + text[at + 1 :] for at in range(len(text)))}
 
 
 def _inside_latin_word(text: str, start: int, end: int) -> bool:
