@@ -27,6 +27,7 @@ bench: $(VENV)/all
 	$(BIN)/python tests/benchmarks/answers.py $(ARGS)
 	$(BIN)/python tests/benchmarks/search_quality.py $(ARGS)
 	$(BIN)/python tests/benchmarks/claims.py
+	$(BIN)/python tests/benchmarks/drug_names.py
 
 # A model of 11 million parameters, trained and tuned on kb_data in var/mini: about three quarters of an hour on two cores.
 MINI := $(BIN)/qizhen-finetune

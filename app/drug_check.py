@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations, groupby
 
 from app.citations import Unit
+from app.drug_names import drug_names
 from app.subject import Subject
 from app.surfacing import forbids_together, of_one_ingredient, together
 from indexer.documents import Document, Section
@@ -35,7 +36,8 @@ class Statements:
 class Pair:
     """Two drugs: what their texts say of one another, and the names and sentences by which they may hold one ingredient.
 
-    `forbids`: one of the statements is a contraindication that is not about allergy. Empty `statements` mean that the texts are silent, not that nothing happens.
+    `forbids`: one of the statements is a contraindication that is not about allergy. Empty `statements` mean that the texts are silent,
+    not that nothing happens.
     """
 
     first: Drug
@@ -75,9 +77,8 @@ def _pair(release: Release, first: Drug, second: Drug) -> Pair:
 
 def _shared_names(release: Release, first: Drug, second: Drug) -> tuple[str, ...]:
     """Names without dosage form and salt that both bear: 环孢素 of 环孢素软胶囊 and 环孢素口服溶液."""
-    both = [set(first.subject.documents), set(second.subject.documents)]
-    shared = [name for name, bearers in release.names.bearers().items() if all(side & set(bearers) for side in both)]
-    return tuple(sorted(shared, key=len)[:1])
+    shared = drug_names(release).shared(first.subject.documents, second.subject.documents)
+    return tuple(sorted(shared, key=lambda name: (len(name), name))[:1])
 
 
 def _by_section(units: Sequence[Unit]) -> tuple[Statements, ...]:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from app.lookalike import confusable_with, other_meanings
@@ -17,6 +17,8 @@ MOST_SUGGESTED = 8
 _MOST_PARTNERS = 2
 # Names looked through for one that holds what was typed; past that a longer query is what helps.
 _MOST_INSIDE = 400
+# Beginnings of so many characters have thousands of names; the best of each are picked beforehand.
+_SHORT, _MOST_SHORT = 2, 100
 _DRUG = frozenset({"drug"})
 
 
@@ -54,7 +56,10 @@ class DrugNames:
             written[fold(drug.title).strip()].add((True, drug.position, ""))
             for alias in drug.aliases:
                 written[fold(alias).strip()].add((False, drug.position, alias))
+        self._borne: dict[int, set[str]] = defaultdict(set)
         for surface, positions in release.names.bearers().items():
+            for position in positions:
+                self._borne[position].add(surface)
             known = {position for _, position, _ in written.get(surface, ())}
             written[surface] |= {(False, position, surface) for position in positions if position in self._titles and position not in known}
         self._names = _Sorted([(name, *held) for name, bearers in written.items() for held in bearers])
@@ -78,6 +83,11 @@ class DrugNames:
             if len(best) == limit:
                 break
         return best
+
+    def shared(self, positions: Iterable[int], others: Iterable[int]) -> set[str]:
+        """Folded names, stems without dosage form included, that documents on either side bear."""
+        sides = [{name for position in side for name in self._borne.get(position, ())} for side in (positions, others)]
+        return sides[0] & sides[1]
 
     def title(self, position: int) -> str:
         """The title of a drug."""
@@ -112,9 +122,17 @@ class _Sorted:
     def __init__(self, rows: list[tuple[str, bool, int, str]]) -> None:
         self.rows = sorted(rows)
         self.keys = [row[0] for row in self.rows]
+        self._short: dict[str, list[tuple[str, bool, int, str]]] = defaultdict(list)
+        for row in sorted(rows, key=lambda row: (not row[1], len(row[0]), row[0])):
+            for size in range(1, _SHORT + 1):
+                held = self._short[row[0][:size]]
+                if len(held) < _MOST_SHORT or len(row[0]) <= size:
+                    held.append(row)
 
     def beginning_with(self, start: str) -> Sequence[tuple[str, bool, int, str]]:
-        """Rows whose key begins so; the key itself comes first."""
+        """Rows whose key begins so; of a very short beginning only titles and short names, which come first anyway."""
+        if len(start) <= _SHORT:
+            return self._short.get(start, ())
         first = bisect_left(self.keys, start)
         return self.rows[first : bisect_left(self.keys, start + "\U0010ffff", first)]
 
@@ -127,6 +145,12 @@ def _names_of(release: Release, _all: str) -> DrugNames:
 def drug_names(release: Release) -> DrugNames:
     """The drug names of a release, sorted when they are first asked for."""
     return _names_of(release, "")
+
+
+def prepare(release: Release) -> None:
+    """Lay out every table that a look-up needs, so that nobody waits for them. Raises IndexDamagedError."""
+    for query in (release.names.title(0) if release.store.documents else "", "启真真"):
+        suggest(release, query)
 
 
 def suggest(release: Release, query: str, limit: int = MOST_SUGGESTED) -> Found:

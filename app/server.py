@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.drug_names import drug_names
+from app.drug_names import prepare
 from app.generators import Generator
 from app.open_generator import open_generator
 from app.settings import ServerSettings, model_settings, server_settings
 from app.shelf import ReleaseShelf
 from indexer.errors import QizhenError, ServeError
-from indexer.sounds import sound
 
 _POLICY = "; ".join(
     (
@@ -88,8 +87,7 @@ def serve(settings: ServerSettings, open_page: bool = False) -> None:
     import uvicorn
 
     application = create_application(settings)
-    drug_names(shelf().current())  # a missing or damaged release is told here, not in the chat
-    sound("")  # the table of syllables is read now, not under the first misspelt question
+    prepare(shelf().current())  # a missing or damaged release is told here, not in the chat
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{address}:{settings.port}/"
     sys.stderr.write(f"启真已启动：{url}  （按 Ctrl-C 停止）\n")

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
+from functools import cache, cached_property
 
 from ahocorasick_rs import AhoCorasick, MatchKind
 from rapidfuzz import process
@@ -135,9 +135,18 @@ class NameIndex:
         alike = self._sounds.get(sound(folded), ())
         ranked = [(0, surface) for surface in alike if surface != folded and 2 * len(set(stem) & set(surface)) >= len(set(stem))]
         if len(stem) >= _FEWEST_STEM_CHARACTERS:
-            matches = process.extract(folded, self._surfaces, scorer=Levenshtein.distance, score_cutoff=2, limit=20 * limit)
+            alike_begun = self._by_beginning.get(stem[0], ())
+            matches = process.extract(folded, alike_begun, scorer=Levenshtein.distance, score_cutoff=2, limit=20 * limit)
             ranked += [(int(distance), surface) for surface, distance, _ in matches if self._is_slip(folded, stem, surface)]
         return self._first_documents((surface for _, surface in sorted(ranked)), kinds, limit)
+
+    @cached_property
+    def _by_beginning(self) -> dict[str, list[str]]:
+        """Names by the first character of what is left without dosage form: a slip is looked for among those that begin alike."""
+        begun: dict[str, list[str]] = defaultdict(list)
+        for surface in self._surfaces:
+            begun[_strip_form(surface, self._words)[0]].append(surface)
+        return begun
 
     def _is_slip(self, folded: str, stem: str, surface: str) -> bool:
         """One edit; two in a longer name without dosage form; one character mistaken in a product's name of the same form."""
@@ -419,8 +428,13 @@ def _spellings(name: str, words: Words, own_forms: bool) -> list[str]:
     return spelled
 
 
+@cache
+def _longest_first(forms: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
 def _strip_form(name: str, words: Words) -> str:
-    for form in sorted(words.forms, key=len, reverse=True):
+    for form in _longest_first(words.forms):
         if name.endswith(form) and len(name) > len(form):
             return name[: -len(form)]
     return name.removeprefix("注射用")

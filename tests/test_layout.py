@@ -82,9 +82,18 @@ def test_the_panel_cuts_the_text_at_the_cited_words(sample: Release) -> None:
     ]
     assert ["修订日期", "2025-01-02"] in shown["facts"]
     assert ["知识库版本", sample.id] in shown["facts"]
+    assert shown["page"] == "/drugs/drug/a"
     whole = panel(sample, document, section.start + 2, section.start + 6, whole=True)
     assert whole is not None
     assert [part["cited"] for part in whole["sections"]] == ["中耳炎。", "", "", "", ""]
+
+
+def test_only_a_drug_has_a_page(sample: Release) -> None:
+    disease = sample.document("disease/g")
+    assert disease is not None
+    shown = panel(sample, disease, disease.sections[0].start, disease.sections[0].end, whole=False)
+    assert shown is not None
+    assert shown["page"] == ""
 
 
 def test_a_place_across_sections_or_backwards_opens_nothing(sample: Release) -> None:
