@@ -42,6 +42,8 @@ POLICY = "; ".join(
 _HEADERS = {"content-security-policy": POLICY, "cache-control": "private, no-cache"}
 # What is read first of a drug; where a text has no such section that is told.
 SAFETY_SECTIONS = ("禁忌", "特殊人群", "药物相互作用", "注意事项")
+# Drugs an address may name: up to these it is shown what can be taken away, past them nothing is looked up.
+_MOST_ASKED = 30
 _log = logging.getLogger("qizhen.pages")
 
 
@@ -227,6 +229,8 @@ def _document(release: Release, document_id: str) -> Document:
 
 def _drugs(release: Release, chosen: Sequence[str]) -> tuple[list[Drug], list[str]]:
     """The drugs of these ids, each once, and the titles of those given twice. Raises PageError that names every id not held."""
+    if len(chosen) > _MOST_ASKED:
+        raise PageError(422, f"选了 {len(chosen)} 种药，一次最多核对 {drug_check.MOST} 种，没有核对任何一对。", "请重新添加要核对的药品")
     documents = {name: release.document(name) for name in chosen}
     unknown = [name for name, document in documents.items() if document is None or document.kind != "drug"]
     if unknown:

@@ -222,6 +222,11 @@ def test_ten_are_checked_and_eleven_are_not(client: TestClient, shipped: Release
     assert "对有说明" not in eleven
 
 
+def test_an_address_of_very_many_drugs_is_refused_unread(client: TestClient) -> None:
+    told = checked(client, *[f"drug/{number}" for number in range(31)], status=422)
+    assert "选了31种药，一次最多核对10种，没有核对任何一对。请重新添加要核对的药品。" in told
+
+
 def test_all_unknown_ids_are_told_together(client: TestClient) -> None:
     told = checked(client, WARFARIN, "drug/x", "disease/gout", status=404)
     assert "没有收录这些编号的药品：“drug/x”、“disease/gout”。请按药名重新添加；没有核对任何一对。" in told
