@@ -28,16 +28,19 @@ bench: $(VENV)/all
 	$(BIN)/python tests/benchmarks/search_quality.py $(ARGS)
 	$(BIN)/python tests/benchmarks/claims.py
 	$(BIN)/python tests/benchmarks/drug_names.py
+	$(BIN)/python tests/benchmarks/releases.py
 
 # A model of 11 million parameters, trained and tuned on kb_data in var/mini: about three quarters of an hour on two cores.
 MINI := $(BIN)/qizhen-finetune
 mini: $(VENV)/all
 	$(MINI) data build --kb kb_data --texts --out var/mini/data --fields 适应症 --per-section 60 \
 		--longest-answer 600 --longest-evidence 160 --mix closed=0.5,cited=0.01,refusal=0.48,contrast=0.01
-	$(MINI) data build --kb kb_data --out var/mini/refusals --fields 适应症 --per-section 60 --longest-evidence 100 --mix refusal=1 --seed 8
+	$(MINI) data build --kb kb_data --out var/mini/refusals --fields 适应症 --per-section 120 --longest-evidence 0 --mix refusal=1 --seed 8
 	$(MINI) tokenizer train --kb kb_data --asking --pieces 8000 --out var/mini/tokenizer
 	$(MINI) train qizhen-mini-base
 	$(MINI) train qizhen-mini
+	$(MINI) calibrate --questions var/mini/data/samples.jsonl --questions var/mini/refusals/samples.jsonl \
+		--base var/mini/base --adapter var/mini/adapter
 	$(MINI) evaluate --questions var/mini/data/samples.jsonl --terms kb_data/questions/dev.jsonl --kb kb_data --generator local \
 		--base var/mini/base --adapter var/mini/adapter --only-scored --out var/mini/figures
 

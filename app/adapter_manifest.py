@@ -21,7 +21,9 @@ MANIFEST = "qizhen.json"
 @dataclass(frozen=True, slots=True)
 class AdapterManifest:
     """`template` names the shape it is asked in and `template_digest` that shape's text; `base` holds `name` and `digest` (weights_digest);
-    `tokenizer_digest` is the SHA-256 of tokenizer.model, or of tokenizer.json where there is none. Everything may be empty.
+    `tokenizer_digest` is the SHA-256 of tokenizer.model, or of tokenizer.json where there is none. `refuses` holds `tokens` and `below`: a
+    closed-book answer whose first `tokens` tokens have a log-likelihood under `below` is a guess (finetune/calibrate.py). Everything may
+    be empty.
     """
 
     template: str = ""
@@ -32,6 +34,13 @@ class AdapterManifest:
     data: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     made: Mapping[str, Any] = field(default_factory=dict)
+    refuses: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reads_evidence(self) -> bool:
+        """Whether it was taught to answer from evidence: unless its recipe names kinds of samples, and not that one."""
+        kinds = self.recipe.get("data", {}).get("kinds", ())
+        return not kinds or "cited" in kinds
 
 
 def read_manifest(folder: Path) -> AdapterManifest | None:

@@ -1,10 +1,12 @@
 """The chat. Chainlit loads this file by path; everything that decides anything lives in other modules."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import chainlit as cl
 from chainlit.input_widget import Select
@@ -17,6 +19,8 @@ from app.open_generator import on_offer
 from app.question import Turn
 from app.server import generator, shelf
 from app.settings import model_settings, server_settings
+from app.superseded import mark_rows, superseded
+from indexer.documents import Document
 from indexer.errors import QizhenError
 
 _GENERATOR = "generator"
@@ -29,7 +33,13 @@ _ANSWERING = ThreadPoolExecutor(max_workers=32, thread_name_prefix="answer")
 @cl.data_layer
 def history() -> SQLiteHistory:
     """Where conversations are kept."""
-    return SQLiteHistory(server_settings().state / "chat.sqlite")
+    return SQLiteHistory(server_settings().state / "chat.sqlite", _mark_superseded)
+
+
+def _mark_superseded(elements: list[dict[str, Any]]) -> None:
+    """Mark what is no longer the published text; where no release can be opened, the next question will say so."""
+    with contextlib.suppress(QizhenError):
+        mark_rows(shelf().current(), elements)
 
 
 @cl.header_auth_callback
@@ -136,6 +146,13 @@ async def _show(shown: cl.Message, answer: Answer) -> None:
     await shown.send()
 
 
+def _superseded(document: Document) -> str:
+    """What is told of a cited document that is no longer the published one."""
+    with contextlib.suppress(QizhenError):
+        return superseded(shelf().current(), document.id, layout.digest_of(document))
+    return ""
+
+
 @cl.action_callback("open_source")
 async def open_source(action: cl.Action) -> dict[str, bool]:
     """Open a cited place beside the chat. Everything in the payload comes from the browser and is checked."""
@@ -146,7 +163,9 @@ async def open_source(action: cl.Action) -> dict[str, bool]:
         try:
             release = await asyncio.to_thread(shelf().get, release_id)
             document = release.document(document_id)
-            shown = layout.panel(release, document, start, end, bool(action.payload.get("whole"))) if document else None
+            if document:
+                told = await asyncio.to_thread(_superseded, document)
+                shown = layout.panel(release, document, start, end, bool(action.payload.get("whole")), told)
         except QizhenError:
             _log.warning("citation of a release that cannot be opened: %s", release_id)
     if shown is None:

@@ -1,18 +1,14 @@
 """The `qizhen` command. Data goes to stdout, everything else to stderr; errors are worded here and end with exit code 2."""
 
 import io
-import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from app.answering import Answer, ask
@@ -20,28 +16,17 @@ from app.claims import check_claim
 from app.claims_file import read_claims
 from app.contract import answer_json, card_json, hit_json
 from app.drug_card import look_up
+from app.index_console import MISUSE, AsJson, Index, index_app, index_build, log_app, notes, print_json
 from app.layout import groups, leading, source_rows
 from app.measuring import measure
 from app.open_generator import GENERATORS, open_generator
 from app.question import check_text
 from app.questions_file import read_questions
-from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE, ServerSettings, model_settings
-from indexer.build import build_release
+from app.searching import search_asked
+from app.settings import DEFAULT_INDEX, ServerSettings, model_settings
 from indexer.errors import QizhenError, QuestionError
-from indexer.lint import lint, load_rules
-from indexer.readers import read_documents
-from indexer.release import (
-    current_id,
-    list_releases,
-    open_release,
-    publish_release,
-    release_ids,
-    rollback_release,
-    verify_release,
-)
-from indexer.search import search
+from indexer.release import open_release, release_ids
 
-MISUSE = 2
 _TABLE_WIDTH = 160
 
 app = typer.Typer(
@@ -51,15 +36,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-index_app = typer.Typer(
-    help="知识库的版本：建立、查看、检查、发布、退回。", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
-)
 app.add_typer(index_app, name="index")
+app.add_typer(log_app, name="log")
 
-notes = Console(stderr=True, highlight=False, markup=False, emoji=False)
-
-Index = Annotated[Path, typer.Option("--index", help="索引文件夹。", metavar="DIR")]
-AsJson = Annotated[bool, typer.Option("--json", help="在标准输出打印 JSON。")]
 QuestionsFile = Annotated[Path | None, typer.Option("--questions", help="每行一个问题的 JSON Lines 文件。", metavar="FILE")]
 
 
@@ -78,135 +57,32 @@ def main() -> None:
         sys.exit(0)
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-@index_app.command("build")
-def index_build(
-    kb: Annotated[list[Path] | None, typer.Option("--kb", help="文档文件或文件夹，可多次给出。", metavar="PATH")] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="不沿用上一版的任何部分。")] = False,
-    index: Index = DEFAULT_INDEX,
-    as_json: AsJson = False,
-) -> None:
-    """读入文档，在旁边建成新版本，检查后发布。"""
-    with _progress() as report:
-        built = build_release(index, kb or [SHIPPED_KNOWLEDGE], fresh=fresh, progress=report)
-    if as_json:
-        _print_json(asdict(built))
-        return
-    changed = built.added or built.changed or built.removed or fresh
-    state = f"新增 {built.added} · 修改 {built.changed} · 删除 {built.removed}" if changed else "没有变化"
-    sys.stdout.write(f"{built.release}  {built.documents} 篇文档，{built.passages} 个片段，{state}，{built.seconds:.1f} 秒\n")
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    with Progress(console=notes, transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def report(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bar.add_task(step, total=total)
-            bar.update(tasks[step], completed=done)
-
-        yield report
-
-
-@index_app.command("lint")
-def index_lint(
-    kb: Annotated[list[Path] | None, typer.Option("--kb", help="文档文件或文件夹，可多次给出。", metavar="PATH")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """以编辑的眼光看一遍：缺的章节、没有单位的剂量、重名、单边的相互作用。"""
-    remarks = lint(read_documents(kb or [SHIPPED_KNOWLEDGE]), load_rules())
-    if as_json:
-        _print_json({"remarks": [asdict(remark) for remark in remarks]})
-    else:
-        sys.stdout.write("".join(f"{remark}\n" for remark in remarks) or "没有要改的地方\n")
-    if remarks:
-        notes.print(f"hint: 有 `{len(remarks)}` 处要改；它们不妨碍发布")
-        raise typer.Exit(MISUSE)
-
-
-@index_app.command("releases")
-def index_releases(index: Index = DEFAULT_INDEX, as_json: AsJson = False) -> None:
-    """列出所有版本，标明发布中的一个。"""
-    published = current_id(index)
-    rows = [{**asdict(manifest), "current": manifest.id == published} for manifest in list_releases(index)]
-    for row in rows:
-        row.pop("files")
-    if as_json:
-        _print_json({"current": published, "releases": rows})
-        return
-    table = Table("", "版本", "时间", "文档", "片段", "新增", "修改", "删除", box=None)
-    for row in rows:
-        cells = (row[key] for key in ("id", "created", "documents", "passages", "added", "changed", "removed"))
-        table.add_row("*" if row["current"] else "", *map(str, cells))
-    Console(width=_TABLE_WIDTH, markup=False).print(table)
-
-
-@index_app.command("verify")
-def index_verify(
-    release: Annotated[str, typer.Argument(help="版本号；不写则为发布中的版本。", metavar="[ID]")] = "",
-    index: Index = DEFAULT_INDEX,
-    as_json: AsJson = False,
-) -> None:
-    """核对一个版本的摘要、数目和位置。"""
-    release = release or current_id(index)
-    faults = verify_release(index, release)
-    if as_json:
-        _print_json({"release": release, "sound": not faults, "faults": faults})
-    else:
-        sys.stdout.write(f"{release}  {'完好' if not faults else '有损坏：'}\n" + "".join(f"  {fault}\n" for fault in faults))
-    if faults:
-        notes.print("hint: 用 qizhen index rollback 退回，或 qizhen index build --fresh 重建")
-        raise typer.Exit(MISUSE)
-
-
-@index_app.command("publish")
-def index_publish(release: Annotated[str, typer.Argument(metavar="ID")], index: Index = DEFAULT_INDEX, as_json: AsJson = False) -> None:
-    """检查一个已有版本并发布它。"""
-    before = publish_release(index, release)
-    _report_switch(release, before, as_json)
-
-
-@index_app.command("rollback")
-def index_rollback(index: Index = DEFAULT_INDEX, as_json: AsJson = False) -> None:
-    """退回到发布中版本的上一版。"""
-    before = current_id(index)
-    _report_switch(rollback_release(index), before, as_json)
-
-
-def _report_switch(release: str, before: str, as_json: bool) -> None:
-    if as_json:
-        _print_json({"release": release, "before": before})
-    else:
-        sys.stdout.write(f"已发布 {release}（之前是 {before or '无'}）\n")
-
-
 @app.command("search")
 def search_command(
     question: Annotated[str | None, typer.Argument(metavar="QUESTION")] = None,
     questions: QuestionsFile = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="最多几个片段。")] = 10,
+    explain: Annotated[bool, typer.Option("--explain", help="写明每个片段的得分由什么组成。")] = False,
     index: Index = DEFAULT_INDEX,
     as_json: AsJson = False,
 ) -> None:
     """找出与问题最相关的片段。"""
-    asked = [(q.id, q.question) for q in read_questions(questions)] if questions else [("", check_text(_given(question)))]
+    asked = [(q.id, q.question, q.history) for q in read_questions(questions)] if questions else [("", check_text(_given(question)), ())]
     _one_of(question, questions)
     release = open_release(index)
-    for question_id, text in asked:
+    for question_id, text, history in asked:
         started = time.perf_counter()
-        hits = search(release, text, limit)
+        hits = search_asked(release, text, history, limit)
         spent = round((time.perf_counter() - started) * 1000, 2)
         if as_json:
-            _print_json({"id": question_id, "hits": [hit_json(hit) for hit in hits], "milliseconds": spent})
+            print_json({"id": question_id, "hits": [hit_json(hit, explained=explain) for hit in hits], "milliseconds": spent})
             continue
         sys.stdout.write(f"{text}（{spent} 毫秒）\n")
         for rank, hit in enumerate(hits, 1):
             sys.stdout.write(f"{rank:3}. {hit.document.title} · {hit.section}  {hit.score:.3f}\n     {_one_line(hit.text)}\n")
+            if explain:
+                parts = f"关键词 {hit.parts.keyword:.3f} + 向量 {hit.parts.vector:.3f} + 章节 {hit.parts.section:.3f}"
+                sys.stdout.write(f"     {parts}；问题用词的 {hit.coverage:.0%} 见于此处\n")
 
 
 @app.command("ask")
@@ -226,7 +102,7 @@ def ask_command(
     for question_id, text, history in texts:
         answer = ask(release, text, history, chosen)
         if as_json:
-            _print_json(answer_json(answer, question_id))
+            print_json(answer_json(answer, question_id))
         else:
             sys.stdout.write(render(answer) + "\n")
 
@@ -258,7 +134,7 @@ def drug_command(
     name = check_text(name)
     card = look_up(open_release(index), name, section)
     if as_json:
-        _print_json(card_json(card))
+        print_json(card_json(card))
         return
     if card.document is None:
         sys.stdout.write(f"没有收录“{name}”。\n" if card.status == "unknown" else f"“{name}”有几种：\n")
@@ -280,7 +156,7 @@ def check_command(
     for cited in read_claims(claims):
         checked = check_claim(cited.claim, cited.evidence)
         if as_json:
-            _print_json(asdict(checked))
+            print_json(asdict(checked))
         else:
             sys.stdout.write(f"{checked.verdict}  {cited.claim}  {'；'.join(checked.reasons)}\n")
 
@@ -296,7 +172,7 @@ def measure_command(
     chosen = open_generator(generator, model_settings())
     measured = measure(open_release(index), read_questions(questions), chosen)
     if as_json:
-        _print_json(measured)
+        print_json(measured)
         return
     table = Table(
         "",

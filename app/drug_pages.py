@@ -20,6 +20,7 @@ from app.answering import candidate_of
 from app.drug_check import Drug
 from app.drug_names import LONGEST_QUERY, Found, drug_names, suggest
 from app.lookalike import confusable_with
+from app.safety import is_expired
 from indexer.documents import Document
 from indexer.errors import QizhenError
 from indexer.release import Release
@@ -274,7 +275,7 @@ def _blocks(body: str) -> list[tuple[bool, list[str]]]:
 @cache
 def _templates() -> Environment:
     templates = Environment(loader=FileSystemLoader(PAGES / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    templates.globals.update(page_of=page_of, check_of=check_of, stamp=_stamp(), longest=LONGEST_QUERY)
+    templates.globals.update(page_of=page_of, check_of=check_of, is_expired=is_expired, stamp=_stamp(), longest=LONGEST_QUERY)
     return templates
 
 

@@ -1,8 +1,10 @@
 """Conversations kept in SQLite, through Chainlit's SQLAlchemy layer with what that gets wrong there put right."""
 
+import asyncio
 import json
 import sqlite3
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,9 @@ _JSON_COLUMNS = ("metadata", "tags", "generation", "props")
 class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
     """Threads, steps, elements and feedback in one SQLite file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reopened: Callable[[list[dict[str, Any]]], None] | None = None) -> None:
+        """`reopened` may change the elements of threads that are read back, for showing only."""
+        self._reopened = reopened
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path)
         connection.executescript(_SCHEMA)
@@ -67,6 +71,8 @@ class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
                 for column in _JSON_COLUMNS:
                     if isinstance(row.get(column), str):
                         row[column] = json.loads(row[column] or "null")
+        if self._reopened and threads:
+            await asyncio.to_thread(self._reopened, [element for thread in threads for element in thread["elements"]])
         return threads
 
     @queue_until_user_message()

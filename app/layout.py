@@ -27,6 +27,10 @@ ANSWERED_BY = "回答方式"
 STOPPED = "已按您的要求停止，没有给出回答；问题可以再发一次。"
 FAILED = "没有答成：程序出错，您的问题没有丢失，可以再发一次。记录编号 {number}。"
 SOURCE_GONE = "这条引用所在的版本已不在本机，无法打开原文。"
+SUPERSEDED = {
+    "changed": "这份资料已有新的版本，这里是回答当时所依据的原文。",
+    "removed": "这份资料已从知识库撤下，这里是回答当时所依据的原文。",
+}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")
 
 
@@ -101,26 +105,35 @@ def source_rows(answer: Answer) -> list[dict[str, Any]]:
     for citation in answer.citations:
         unit = citation.unit
         label = " · ".join(p for p in (unit.document.title, unit.section.title, unit.document.source.label) if p)
-        row = rows.setdefault((unit.document.id, unit.section.title), {"label": label, "citations": []})
+        row = rows.setdefault((unit.document.id, unit.section.title), {"label": label, "digest": digest_of(unit.document), "citations": []})
         place = {"release": citation.release, "document": unit.document.id, "start": unit.start, "end": unit.end}
         row["citations"].append({"number": citation.number, **place})
     return list(rows.values())
 
 
-def panel(release: Release, document: Document, start: int, end: int, whole: bool) -> dict[str, Any] | None:
-    """For the side panel: the cited section (or the whole document) cut where the cited words begin and end."""
+def digest_of(document: Document) -> str:
+    """Enough of a document's digest to tell whether it is still the same."""
+    return document.digest[:16]
+
+
+def panel(release: Release, document: Document, start: int, end: int, whole: bool, superseded: str = "") -> dict[str, Any] | None:
+    """For the side panel: the cited section (or the whole document) cut where the cited words begin and end.
+
+    `superseded` is what is said above it where the document is no longer the published one.
+    """
     section = document.section_at(start, end)
     if section is None or start >= end:
         return None
     shown = document.sections if whole else (section,)
     source = document.source
     facts = {"来源": source.title or source.publisher, "发布者": source.publisher, "修订日期": source.revised, "审核": source.review}
-    facts |= {"许可": source.licence, "网址": source.url, "知识库版本": release.id}
+    facts |= {"有效期至": source.expires, "许可": source.licence, "网址": source.url, "知识库版本": release.id}
     return {
         "title": document.title,
         "section": section.title,
         "facts": [[name, value] for name, value in facts.items() if value],
-        "page": page_of(document) if document.kind == "drug" else "",
+        "page": page_of(document) if document.kind == "drug" and superseded != SUPERSEDED["removed"] else "",
+        "superseded": superseded,
         "whole": whole,
         "sections": [_cut(document, part, start, end) for part in shown],
         "place": {"release": release.id, "document": document.id, "start": start, "end": end},

@@ -9,24 +9,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.adapter_manifest import misfits, read_manifest, template_of
+from app.adapter_manifest import AdapterManifest, misfits, read_manifest, template_of
 from app.prompt import MOST_EVIDENCE_CHARACTERS, Prompt, messages
 from app.settings import ModelSettings
-from app.templates import CHAT_TEMPLATE, prompt_ids
+from app.templates import CHAT_TEMPLATE, Turns, prompt_ids
 from app.tokenizer import load_tokenizer
 from indexer.errors import GeneratorError, ModelDownError, ModelSlowError
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model with its adapter on it, its tokenizer, and the name of the template in which it is asked. `tuned`: it was taught to answer
-    from evidence, and is shown that alone.
+    """A model with its adapter on it, its tokenizer, the name of the template in which it is asked, and the manifest of what was tuned,
+    None for a model that we did not tune.
     """
 
     model: Any
     tokenizer: Any
     template: str
-    tuned: bool
+    manifest: AdapterManifest | None
 
 
 def is_model(folder: str) -> bool:
@@ -50,7 +50,7 @@ def load_model(model_folder: str, adapter_folder: str, in_float32: bool = False)
     folder, adapter = Path(model_folder), Path(adapter_folder) if adapter_folder else None
     if not is_model(model_folder):
         raise GeneratorError(f"`{folder}` 里没有模型（config.json）", "写 Hugging Face 格式的模型文件夹的路径")
-    template, tuned = template_of(folder, adapter), read_manifest(adapter or folder) is not None
+    template = template_of(folder, adapter)
     try:
         tokenizer = load_tokenizer(folder)
         if template == CHAT_TEMPLATE and not tokenizer.chat_template:
@@ -58,7 +58,7 @@ def load_model(model_folder: str, adapter_folder: str, in_float32: bool = False)
         faults = misfits(folder, adapter, str(tokenizer.chat_template or "")) if adapter else []
         if faults:
             raise GeneratorError(f"适配器 `{adapter}` 与模型 `{folder}` 不配套：{'；'.join(faults)}", "用训练它时的那个基座")
-        return LoadedModel(_weights(folder, adapter, in_float32), tokenizer, template, tuned)
+        return LoadedModel(_weights(folder, adapter, in_float32), tokenizer, template, read_manifest(adapter or folder))
     except ImportError as error:
         raise GeneratorError(f"本机模型缺少组件 `{error.name}`", '安装附加组件 llm：pip install -c constraints.txt -e ".[llm]"') from error
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -144,5 +144,11 @@ class LocalSpeaker:
             streamer.end()
 
     def _prompt_ids(self, prompt: Prompt) -> list[int]:
-        turns = [("user", prompt.data)] if self._loaded.tuned else messages(prompt)
-        return prompt_ids(self._tokenizer, self._loaded.template, turns)
+        return prompt_ids(self._tokenizer, self._loaded.template, _turns(prompt, self._loaded.manifest))
+
+
+def _turns(prompt: Prompt, manifest: AdapterManifest | None) -> Turns:
+    """What is tuned is asked as it was taught."""
+    if manifest is None:
+        return messages(prompt)
+    return [("user", prompt.data if manifest.reads_evidence else prompt.question)]

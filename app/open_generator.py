@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from app.chat_model import chat_speaker, connect
 from app.generators import Generator, QuotingGenerator
@@ -32,7 +31,7 @@ def on_offer(settings: ModelSettings) -> dict[str, str]:
     """What a person may choose to be answered by, the configured one first: name to label. Nothing is loaded to find out."""
     labels = {QuotingGenerator.name: "原文摘录"}
     if is_model(settings.local_model) and _installed("torch", "transformers", "peft"):
-        labels["local"] = f"本机模型 {Path(settings.local_model).name}"
+        labels["local"] = f"本机模型 {settings.local_name}"
     if settings.chat_url and _installed("langchain_openai"):
         labels["chat"] = f"模型服务 {settings.chat_model}"
     return {name: labels[name] for name in sorted(labels, key=lambda name: name != settings.generator)}

@@ -24,21 +24,23 @@ _RULES = (
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The rules, data like those asked about with a right answer, and the data to answer from.
+    """The rules, data like those asked about with a right answer, the data to answer from, and the bare question in them.
 
-    A model tuned to answer from such data is shown the data alone.
+    A model tuned to answer from such data is shown the data alone, one tuned to answer by heart the question alone.
     """
 
     rules: str
     example: str
     right_answer: str
     data: str
+    question: str
 
 
 def write_prompt(question: str, evidence: Sequence[Unit]) -> Prompt:
     """The prompt for a question; evidence is numbered from 1."""
     rows = [(f"{unit.document.title} · {unit.section.title}", unit.text) for unit in evidence]
-    return Prompt(_RULES, _EXAMPLE, "阅览室周六9时开门，17时关门。[2]\n周日不开放。[3]", _data(question, rows))
+    asked = as_data(question[:_LONGEST_QUESTION])
+    return Prompt(_RULES, _EXAMPLE, "阅览室周六9时开门，17时关门。[2]\n周日不开放。[3]", _data(asked, rows), asked)
 
 
 def _data(question: str, rows: Sequence[tuple[str, str]]) -> str:
@@ -49,7 +51,7 @@ def _data(question: str, rows: Sequence[tuple[str, str]]) -> str:
             lines.append(as_data(heading))
         lines.append(f"[{number}] {as_data(text)}")
     listed = "\n".join(lines)
-    return f"<资料>\n{listed}\n</资料>\n<问题>{as_data(question[:_LONGEST_QUESTION])}</问题>"
+    return f"<资料>\n{listed}\n</资料>\n<问题>{question}</问题>"
 
 
 def as_data(text: str) -> str:

@@ -1,9 +1,11 @@
 """What every answer must carry: disclaimer, state of review, emergency notice; and the one sentence of refusal."""
 
+import datetime
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from app.citations import Unit
+from indexer.documents import Document, Source
 from indexer.sections import Words
 from indexer.terms import fold
 
@@ -48,6 +50,18 @@ def declined(question: str, words: Words, *, tells_signs: bool = False) -> str:
 
 
 def review_notices(units: Iterable[Unit]) -> list[str]:
-    """A line for every state of review other than none among the sources shown."""
-    states = dict.fromkeys(unit.document.source.review for unit in units if unit.document.source.review)
-    return [f"引用的资料{state}。" for state in states]
+    """A line for every state of review other than none among the sources shown, and one for every source past its last day."""
+    documents = list({unit.document.id: unit.document for unit in units}.values())
+    states = dict.fromkeys(document.source.review for document in documents if document.source.review)
+    return [*(f"引用的资料{state}。" for state in states), *_expiry_notices(documents)]
+
+
+def is_expired(source: Source) -> bool:
+    """Whether the last day on which a source holds is over."""
+    return bool(source.expires) and source.expires < datetime.datetime.now().astimezone().date().isoformat()
+
+
+def _expiry_notices(documents: Iterable[Document]) -> Iterator[str]:
+    for document in documents:
+        if is_expired(document.source):
+            yield f"引用的资料“{document.title}”有效期至 {document.source.expires}，已经过期，请核对现行版本。"

@@ -84,7 +84,7 @@ def closer(release: Release, documents: Sequence[Document], query: Query, found:
 def fits(release: Release, units: Sequence[Unit], query: Query) -> list[float]:
     """How well each sentence, with its heading, fits what a question says beside the names in it."""
     texts = tuple(f"{unit.section.title} {unit.text}" for unit in units)
-    cosines = _vectors(release, texts) @ release.embedder.embed([query.beside_names])[0]
+    cosines = _vectors(release, texts) @ release.sentence_embedder.embed_question(query.beside_names)
     return [share_said(release, query, text) + _COSINE_SHARE * float(cosine) for text, cosine in zip(texts, cosines, strict=True)]
 
 
@@ -96,7 +96,7 @@ def best_fit(release: Release, query: Query, documents: Sequence[Document]) -> f
 @remembered
 def _vectors(release: Release, texts: tuple[str, ...]) -> np.ndarray:
     """The vectors of sentences; those of a subject are looked through at every turn about it."""
-    return release.embedder.embed(texts)
+    return release.sentence_embedder.embed(texts)
 
 
 def for_populations(

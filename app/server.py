@@ -88,6 +88,7 @@ def serve(settings: ServerSettings, open_page: bool = False) -> None:
 
     application = create_application(settings)
     prepare(shelf().current())  # a missing or damaged release is told here, not in the chat
+    shelf().watch()
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{address}:{settings.port}/"
     sys.stderr.write(f"启真已启动：{url}  （按 Ctrl-C 停止）\n")
@@ -127,7 +128,7 @@ def create_application(settings: ServerSettings) -> Any:
         return {"status": "ok"}
 
     @application.get("/readyz")
-    async def readyz() -> dict[str, str]:
+    def readyz() -> dict[str, str]:  # in a thread: it may wait for a release to open
         try:
             return {"status": "ok", "release": shelf().current().id}
         except QizhenError as error:

@@ -1,14 +1,17 @@
 """The one file that reads the environment."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from indexer.embedder import SHIPPED_NAME, Prompts
 from indexer.errors import GeneratorError
 
 DEFAULT_INDEX = Path("var/index")
 MODEL_SECONDS = 30.0
 SHIPPED_KNOWLEDGE = Path(__file__).parent.parent / "kb_data"
+# The tuned model in the box: base/ and adapter/.
+SHIPPED_MODEL = Path(__file__).parent / "models" / "qizhen-mini"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,24 @@ def server_settings() -> ServerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """What the next release is built with: `fast`, or a model of sentence-transformers, with what stands before its texts. An existing
+    release is always read with the encoder that it was built with.
+    """
+
+    name: str = SHIPPED_NAME
+    prompts: Prompts = field(default_factory=Prompts)
+
+
+def encoder_settings() -> EncoderSettings:
+    """The settings of the encoder."""
+    return EncoderSettings(
+        os.environ.get("QIZHEN_EMBEDDER", "") or SHIPPED_NAME,
+        Prompts(os.environ.get("QIZHEN_EMBEDDER_QUESTION_PROMPT", ""), os.environ.get("QIZHEN_EMBEDDER_PASSAGE_PROMPT", "")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSettings:
     """Which generator answers, and where its language model is.
 
@@ -59,9 +80,15 @@ class ModelSettings:
     local_adapter: str = ""
     seconds: float = MODEL_SECONDS
 
+    @property
+    def local_name(self) -> str:
+        """What people call the local model: its folder's name."""
+        folder = Path(self.local_model)
+        return folder.parent.name if folder.parent == SHIPPED_MODEL else folder.name
+
 
 def model_settings() -> ModelSettings:
-    """The settings of language models. Raises GeneratorError for a time that is none."""
+    """The settings of language models; the shipped one where no local one is named. Raises GeneratorError for a time that is none."""
     seconds = os.environ.get("QIZHEN_MODEL_SECONDS", "") or str(MODEL_SECONDS)
     try:
         allowed = float(seconds)
@@ -69,12 +96,13 @@ def model_settings() -> ModelSettings:
         allowed = 0.0
     if not 0 < allowed < float("inf"):
         raise GeneratorError(f"QIZHEN_MODEL_SECONDS 是 `{seconds}`", "写一个大于 0 的秒数，例如 30")
+    local = os.environ.get("QIZHEN_LOCAL_MODEL", "")
     return ModelSettings(
         generator=os.environ.get("QIZHEN_GENERATOR", "") or "quoting",
         chat_url=os.environ.get("QIZHEN_CHAT_URL", ""),
         chat_model=os.environ.get("QIZHEN_CHAT_MODEL", ""),
         chat_key=os.environ.get("QIZHEN_CHAT_KEY", ""),
-        local_model=os.environ.get("QIZHEN_LOCAL_MODEL", ""),
-        local_adapter=os.environ.get("QIZHEN_LOCAL_ADAPTER", ""),
+        local_model=local or str(SHIPPED_MODEL / "base"),
+        local_adapter=os.environ.get("QIZHEN_LOCAL_ADAPTER", "") or ("" if local else str(SHIPPED_MODEL / "adapter")),
         seconds=allowed,
     )

@@ -20,6 +20,7 @@ from indexer.terms import fold, terms
 # measured by tests/benchmarks/answers.py, which prints the curve.
 COVERED = 0.62
 _MOST_DOCUMENTS = 3
+_DISEASE_ENDINGS = ("症", "病")
 _WORD = 2  # characters of the unknown thing that a text must hold: 润肤 of 润肤霜
 _LOOKED_THROUGH = 30
 # Where a question for a section may look when it names a condition instead of a drug or disease that is held.
@@ -34,6 +35,8 @@ def unknown_subject(release: Release, question: Question) -> Finding:
     """A question for sections of something that is not held. Its name must not be looked for in others' texts, except where the
     question asks which drug or disease fits a condition, or where a plain text speaks of it.
     """
+    if meant := _shortened(release, question):
+        return Clarification(f"没有收录“{question.unknown}”。您要找的是：", meant, question.unknown)
     found = free_question(release, question)
     if isinstance(found, Evidence):
         return found
@@ -52,6 +55,14 @@ def unknown_subject(release: Release, question: Question) -> Finding:
     if near and not (asks_outside(release, question) and not _any_holds(release, question, near)):
         return Clarification(f"没有收录“{name}”。您要找的是：", tuple(near), name)
     return Refusal(f"没有收录“{name}”。", tuple(near or release.names.related(name, kinds)), name)
+
+
+def _shortened(release: Release, question: Question) -> tuple[int, ...]:
+    """Diseases that are called so but for their last word: 焦虑 asked about is 焦虑症, not what an indication says of another disease."""
+    if question.subjects or "disease" not in kinds_of(release, question.sections):
+        return ()
+    found = [position for ending in _DISEASE_ENDINGS for position in release.names.exact(question.unknown + ending)]
+    return tuple(dict.fromkeys(position for position in found if release.store.document(position).kind == "disease"))
 
 
 def _any_holds(release: Release, question: Question, positions: Sequence[int]) -> bool:

@@ -4,12 +4,15 @@ Needs the extra `finetune`. Prompts of one batch are padded on the left under an
 what else is asked beside it.
 """
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from app.local_model import LoadedModel, load_model
+from app.prompt import NO_ANSWER
 from app.templates import Turns, digest_of, prompt_ids
 from indexer.errors import GeneratorError
 
@@ -18,11 +21,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model said, in how many tokens; `whole`: it came to its end by itself."""
+    """What the model said, in how many tokens; `whole`: it came to its end by itself. `sureness` is the log-likelihood of its first
+    tokens, as many as were asked for, 0 for an empty answer.
+    """
 
     text: str
     tokens: int
     whole: bool
+    sureness: float = field(default=0.0, compare=False)
 
 
 class AskModel:
@@ -31,6 +37,8 @@ class AskModel:
     def __init__(self, loaded: LoadedModel, batch: int = 16) -> None:
         self._model, self._tokenizer = loaded.model, loaded.tokenizer
         self._batch = batch
+        refuses = loaded.manifest.refuses if loaded.manifest else {}
+        self._sure_tokens, self._refuses_below = int(refuses.get("tokens", 0)), float(refuses.get("below", -math.inf))
         self.template = loaded.template
         self.device, self.dtype = str(self._model.device), str(self._model.dtype).removeprefix("torch.")
         self.template_digest = digest_of(self.template, self._tokenizer.chat_template or "")
@@ -40,13 +48,23 @@ class AskModel:
         return [reply.text for reply in self.reply([[("user", prompt)] for prompt in prompts], most_tokens)]
 
     def reply(self, conversations: Sequence[Turns], most_tokens: int, progress: Progress | None = None) -> list[Reply]:
-        """What the model says behind the last turn of each conversation, at most `most_tokens` tokens of it."""
+        """What the model says behind the last turn of each conversation, at most `most_tokens` tokens of it.
+
+        Where its manifest says how sure it must be of how an answer begins, an answer it is less sure of is a refusal.
+        """
+        replies = self.speak(conversations, most_tokens, self._sure_tokens, progress)
+        return [reply if reply.sureness >= self._refuses_below else replace(reply, text=NO_ANSWER) for reply in replies]
+
+    def speak(
+        self, conversations: Sequence[Turns], most_tokens: int, sure_tokens: int = 0, progress: Progress | None = None
+    ) -> list[Reply]:
+        """The same, as the model says it, with the likelihood of its first `sure_tokens` tokens."""
         prompts = [self.prompt_ids(turns) for turns in conversations]
         replies: dict[int, Reply] = {}
         order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
         for start in range(0, len(order), self._batch):
             chosen = order[start : start + self._batch]
-            replies.update(zip(chosen, self._generate([prompts[number] for number in chosen], most_tokens), strict=True))
+            replies.update(zip(chosen, self._generate([prompts[number] for number in chosen], most_tokens, sure_tokens), strict=True))
             if progress:
                 progress("模型作答", len(replies), len(order))
         return [replies[number] for number in range(len(prompts))]
@@ -95,7 +113,7 @@ class AskModel:
         mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=self._model.device)
         return ids, mask
 
-    def _generate(self, prompts: Sequence[Sequence[int]], most_tokens: int) -> list[Reply]:
+    def _generate(self, prompts: Sequence[Sequence[int]], most_tokens: int, sure_tokens: int) -> list[Reply]:
         import torch
         from transformers import GenerationConfig
 
@@ -106,12 +124,31 @@ class AskModel:
         greedy: Any = GenerationConfig(do_sample=False, max_new_tokens=most, pad_token_id=ends[0], eos_token_id=ends)  # type: ignore[no-untyped-call]
         with torch.inference_mode():
             said = self._model.generate(input_ids=ids, attention_mask=mask, generation_config=greedy)
-        return [self._read(row, ends) for row in said[:, ids.shape[1] :].tolist()]
+        kept = [_until(row, ends) for row in said[:, ids.shape[1] :].tolist()]
+        sureness = self._sureness(prompts, [tokens[:sure_tokens] for tokens in kept]) if sure_tokens else [0.0] * len(kept)
+        return [
+            Reply(self._tokenizer.decode(tokens, skip_special_tokens=True).strip(), len(tokens), len(tokens) < most, sure)
+            for tokens, sure in zip(kept, sureness, strict=True)
+        ]
 
-    def _read(self, tokens: list[int], ends: Sequence[int]) -> Reply:
-        end = next((at for at, token in enumerate(tokens) if token in ends), None)
-        kept = tokens if end is None else tokens[:end]
-        return Reply(self._tokenizer.decode(kept, skip_special_tokens=True).strip(), len(kept), end is not None)
+    def _sureness(self, prompts: Sequence[Sequence[int]], heads: Sequence[Sequence[int]]) -> list[float]:
+        """The log-likelihood of each head behind its prompt. Only the logits that it needs are kept."""
+        import torch
+
+        ids, mask = self._padded([[*prompt, *head] for prompt, head in zip(prompts, heads, strict=True)])
+        kept = max(map(len, heads)) + 1
+        with torch.inference_mode():
+            positions = (mask.cumsum(1) - 1).clamp(min=0)
+            logits = self._model(input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=kept).logits
+        logs = torch.log_softmax(logits.float(), dim=-1)
+        return [
+            sum(float(row[token]) for row, token in zip(rows[-len(head) - 1 :], head, strict=False))
+            for rows, head in zip(logs, heads, strict=True)
+        ]
+
+
+def _until(tokens: list[int], ends: Sequence[int]) -> list[int]:
+    return list(itertools.takewhile(lambda token: token not in ends, tokens))
 
 
 def open_model(base: Path, adapter: Path | None = None, batch: int = 16) -> AskModel:

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from finetune.calibrate_console import calibrate_command
 from finetune.data_console import app as data_app
 from finetune.embedder import EmbedderRecipe, TrainingFiles, train_from_files
 from finetune.evaluate_console import evaluate_command
 from finetune.intents import LAY, IntentRecipe, train_intents
 from finetune.merge_console import merge_command
 from finetune.name_models import NameRecipe, train_name_models
+from finetune.packing import pack
 from finetune.tokenizer_console import app as tokenizer_app
 from finetune.train_console import train_command
 from indexer.errors import QizhenError
@@ -27,6 +29,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(tokenizer_app, name="tokenizer")
 app.command("train")(train_command)
 app.command("merge")(merge_command)
+app.command("calibrate")(calibrate_command)
 app.command("evaluate")(evaluate_command)
 
 
@@ -80,6 +83,16 @@ def intents_command(
     for kind, told in made["kinds"].items():
         sys.stdout.write(f"{kind}  {told['kept apart']}\n")
     sys.stdout.write(f"{out}\n")
+
+
+@app.command("pack")
+def pack_command(
+    base: Annotated[Path, typer.Option(help="模型文件夹。", metavar="DIR")],
+    adapter: Annotated[Path, typer.Option(help="适配器文件夹。", metavar="DIR")],
+    out: Annotated[Path, typer.Option(help="写到哪个文件夹；其中的 base 和 adapter 会重写。", metavar="DIR")],
+) -> None:
+    """把训练好的模型和适配器收拾成可以带走的样子：只留回答所需的文件。"""
+    sys.stdout.write(f"{out}：{pack(base, adapter, out) / 2**20:.1f} MB\n")
 
 
 def main() -> None:

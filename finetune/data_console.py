@@ -64,7 +64,7 @@ def build_command(
     longest_answer: Annotated[
         int, typer.Option(min=20, help="一个回答最多多少字；更长的章节取开头的整句，其余由追问接着答。")
     ] = Limits().answer,
-    longest_evidence: Annotated[int, typer.Option(min=100, help="一份资料最多多少字。")] = Limits().evidence,
+    longest_evidence: Annotated[int, typer.Option(min=0, help="一份资料最多多少字；0 为全是不带资料的问题。")] = Limits().evidence,
     seed: Annotated[int, typer.Option()] = 7,
     workers: Annotated[int, typer.Option(min=0, help="进程数；0 为处理器数。结果与进程数无关。")] = 0,
     as_json: Json = False,

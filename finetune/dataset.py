@@ -30,7 +30,7 @@ MANIFEST = "manifest.json"
 # Shares proposed by the research on retrieval-style tuning (RAFT, R-Tuning): mostly recall and reading, a seventh of refusals.
 MIX: Mapping[str, float] = {"closed": 0.40, "cited": 0.35, "refusal": 0.15, "contrast": 0.05, "dialogue": 0.05}
 _FACTS_AT_ONCE = 32
-_UNKNOWN_NAMES = 3000
+_UNKNOWN_NAMES = 20_000
 _BUILDING, _PAIRS = ".building", "pairs"
 
 Progress = Callable[[str, int, int], None]
@@ -164,8 +164,7 @@ def make_ready(settings: BuildSettings, knowledge: Knowledge, guide: SectionGuid
     """Find what is easily mistaken in a knowledge base, and what it does not hold."""
     near = nearest_facts(knowledge)
     alike = look_alike_facts(knowledge, look_alike_documents(knowledge, names, settings.kb))
-    titles = {kind: [d.title for d in knowledge.documents if d.kind == kind] for kind in ("drug", "disease")}
-    unknown = {kind: unknown_names(kind, held, guide, names, _UNKNOWN_NAMES, settings.seed) for kind, held in titles.items()}
+    unknown = {kind: unknown_names(kind, knowledge.documents, guide, names, _UNKNOWN_NAMES, settings.seed) for kind in ("drug", "disease")}
     return Maker(knowledge, load_asking(), near, alike, unknown, settings.limits, settings.shares, settings.seed)
 
 

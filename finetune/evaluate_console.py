@@ -58,7 +58,7 @@ def evaluate_command(
         batch=batch,
         seed=seed,
     )
-    with _progress() as report:
+    with progress_bars() as report:
         result = evaluate(evaluation, out, report)
     if as_json:
         sys.stdout.write(json.dumps({"out": str(out), **result}, ensure_ascii=False) + "\n")
@@ -71,7 +71,8 @@ def evaluate_command(
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def progress_bars() -> Iterator[Any]:
+    """A bar on standard error for every step that is reported."""
     with Progress(console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 

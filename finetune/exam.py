@@ -26,7 +26,9 @@ from finetune.json_files import open_lines
 from indexer.errors import QizhenError, QuestionError
 from indexer.terms import bare, fold
 
-Templates = Literal["held-out", "seen", "all"]
+Templates = Literal["held-out", "dev", "seen", "all"]
+# Of which split each choice of unseen forms asks.
+_UNSEEN: Mapping[str, str] = {"held-out": "test", "dev": "dev"}
 Terms = tuple[tuple[str, ...], ...]
 Place = tuple[str, str]  # document id, name of the section
 
@@ -219,27 +221,27 @@ def _taught(path: Path) -> _Taught:
 
 
 def _samples(path: Path, templates: Templates) -> Iterator[ExamQuestion]:
-    """The bare questions of a file of samples; for `held-out`, what was taught is asked in every form that was not."""
-    taught = _taught(path)
-    if templates == "held-out":
-        yield from (question for row in taught.facts.values() for question in _in_unseen_forms(row, taught))
+    """The bare questions of a file of samples; of unseen forms, what was taught is asked in every one of its split."""
+    taught, split = _taught(path), _UNSEEN.get(templates, "")
+    if split:
+        yield from (question for row in taught.facts.values() for question in _in_unseen_forms(row, taught, split))
     for number, row in _rows(path):
         try:
             turns = [Turn(turn["role"], turn["content"]) for turn in row["messages"]]
             entity_seen, seen = fold(row["entity"]) in taught.entities, row["template"] in taught.templates
-            chosen = templates == "all" or seen == (templates == "seen")
-            again = templates == "held-out" and row["kind"] == "closed" and (row["entity"], row["field"]) in taught.facts
+            chosen = templates == "all" or (row["split"] == split and not seen if split else seen)
+            again = split and row["kind"] == "closed" and (row["entity"], row["field"]) in taught.facts
             if chosen and not again and row["kind"] in _CLOSED_BOOK and _SHOWS_EVIDENCE not in turns[-2].content:
                 yield _sample(row, turns, entity_seen, seen)
         except (KeyError, TypeError, IndexError) as error:
             raise QuestionError(f"样本文件 `{path}` 第 `{number}` 行不是样本：{error!r}", "用 qizhen-finetune data check 查看") from error
 
 
-def _in_unseen_forms(row: Mapping[str, Any], taught: _Taught) -> Iterator[ExamQuestion]:
-    """A fact that was taught, asked by its name in every held-out template; the slots are filled alike on every run."""
+def _in_unseen_forms(row: Mapping[str, Any], taught: _Taught, split: str) -> Iterator[ExamQuestion]:
+    """A fact that was taught, asked by its name in every held-out template of a split; the slots are filled alike on every run."""
     asking, entity, field = load_asking(), row["entity"], row["field"]
     for template in asking.form(row["template"].split("/")[0], field).held_out:
-        if template.id in taught.templates:
+        if template.id in taught.templates or template.split != split:
             continue
         dice = random.Random(f"{entity}/{field}/{template.id}")  # noqa: S311 - a seeded draw
         question = asking.fill(template, entity, field, dice)

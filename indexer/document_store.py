@@ -4,20 +4,20 @@ import errno
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from indexer.documents import Document, Section, Source
+from indexer.documents import Document, Kind, Section, Source
 from indexer.errors import IndexDamagedError
 from indexer.names import NamedDocument
 from indexer.passages import Passage
 
+# SQLite reads a row up to the last column that is asked for, so the long ones come last.
 _SCHEMA = """
 CREATE TABLE documents (position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, title TEXT NOT NULL,
-    aliases TEXT NOT NULL, source TEXT NOT NULL, text TEXT NOT NULL, sections TEXT NOT NULL, digest TEXT NOT NULL,
-    first_passage INTEGER NOT NULL, passages INTEGER NOT NULL);
+    aliases TEXT NOT NULL, digest TEXT NOT NULL, first_passage INTEGER NOT NULL, passages INTEGER NOT NULL, source TEXT NOT NULL,
+    sections TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE passages (position INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents (position),
     section INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL);
 """
@@ -44,19 +44,16 @@ def write_documents(path: Path, documents: Iterable[tuple[Document, Sequence[Pas
 
 
 def _row(position: int, document: Document, first: int, passages: Sequence[Passage]) -> tuple[object, ...]:
-    return (
-        position,
-        document.id,
-        document.kind,
-        document.title,
-        json.dumps(document.aliases, ensure_ascii=False),
-        json.dumps(asdict(document.source), ensure_ascii=False),
-        document.text,
-        json.dumps([[s.title, s.start, s.end] for s in document.sections], ensure_ascii=False),
-        document.digest,
-        first,
-        len(passages),
-    )
+    kind, title, aliases, text, sections = _said(document)
+    source = json.dumps(document.source.values(), ensure_ascii=False)
+    return position, document.id, kind, title, aliases, document.digest, first, len(passages), source, sections, text
+
+
+def _said(document: Document) -> tuple[str, str, str, str, str]:
+    """Kind, title, aliases, text and sections as they are stored."""
+    aliases = json.dumps(document.aliases, ensure_ascii=False)
+    sections = json.dumps([[s.title, s.start, s.end] for s in document.sections], ensure_ascii=False)
+    return document.kind, document.title, aliases, document.text, sections
 
 
 class DocumentStore:
@@ -81,15 +78,30 @@ class DocumentStore:
         for position, kind, title, aliases in self._rows("SELECT position, kind, title, aliases FROM documents ORDER BY position"):
             yield NamedDocument(position, kind, title, tuple(json.loads(aliases)))
 
-    def digests(self) -> dict[str, tuple[str, int, int]]:
-        """Document id to (digest, first passage position, number of passages)."""
-        rows = self._rows("SELECT id, digest, first_passage, passages FROM documents")
-        return {document: (digest, first, count) for document, digest, first, count in rows}
+    def of_kind(self, kind: Kind) -> tuple[int, ...]:
+        """Positions of the documents of a kind, in order."""
+        return tuple(position for (position,) in self._rows("SELECT position FROM documents WHERE kind = ? ORDER BY position", kind))
+
+    def digests(self) -> list[str]:
+        """Digest of every document, in order."""
+        return [digest for (digest,) in self._rows("SELECT digest FROM documents ORDER BY position")]
+
+    def places(self) -> list[tuple[str, int, int]]:
+        """(document id, first passage position, number of passages) of every document, in order."""
+        return self._rows("SELECT id, first_passage, passages FROM documents ORDER BY position")
+
+    def expiring(self) -> dict[str, str]:
+        """Document id to the last day it holds, of those that have one."""
+        return dict(self._rows("SELECT id, json_extract(source, '$.expires') AS expires FROM documents WHERE expires <> ''"))
 
     def position(self, document_id: str) -> int | None:
         """The position of the document with this id."""
         found = self._rows("SELECT position FROM documents WHERE id = ?", document_id)
         return int(found[0][0]) if found else None
+
+    def says(self, position: int, document: Document) -> bool:
+        """Whether the document at a position holds the same text under the same names; the sources may differ."""
+        return self._rows("SELECT kind, title, aliases, text, sections FROM documents WHERE position = ?", position) == [_said(document)]
 
     def passage(self, position: int) -> tuple[int, Passage]:
         """(document position, passage)."""

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -17,23 +18,49 @@ from indexer.errors import IndexDamagedError
 from indexer.grams import GramVocabulary
 
 FAST = Path(__file__).parent / "encoders" / "fast"
+SHIPPED_NAME = "fast"
 _TEXTS_AT_ONCE = 256
 
 
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What stands before every question and every passage that an encoder is given."""
+
+    question: str = ""
+    passage: str = ""
+
+
 class Embedder(Protocol):
-    """Turns texts into unit vectors. `digest` names the weights: releases built with others are not searched."""
+    """Turns texts into unit vectors. `digest` names the weights and prompts: releases built with others are not searched."""
 
     name: str
-    digest: str
+    prompts: Prompts
     dimensions: int
+
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal digits."""
+        ...
+
+    @property
+    def floor(self) -> float:
+        """The cosine of texts that have nothing to do with one another, 0 to 1: scores count from there."""
+        ...
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(texts, dimensions) float32, unit length; all zeros for a text without letters or digits."""
         ...
 
+    def embed_question(self, text: str) -> NDArray[np.float32]:
+        """(dimensions,) float32, unit length: a text to be compared with passages."""
+        ...
+
 
 class StaticEmbedder:
     """The sum of the vectors of the n-grams that cover a text, at unit length. Row lengths carry the weights that training gave them."""
+
+    prompts = Prompts()
+    floor = 0.0
 
     def __init__(self, folder: Path) -> None:
         """Read a folder's `grams.npy` (n-grams,) uint64, `table.npy` (n-grams, dimensions) int8, `scale.npy` (n-grams,) float32, and
@@ -59,6 +86,11 @@ class StaticEmbedder:
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             return np.concatenate(list(threads.map(self._embed, chunks)))
 
+    def embed_question(self, text: str) -> NDArray[np.float32]:
+        """(dimensions,) float32, unit length; all zeros for a text without letters or digits."""
+        vector: NDArray[np.float32] = self._embed([text])[0]
+        return vector
+
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         rows, bounds = self._vocabulary.rows(texts)
@@ -83,3 +115,16 @@ def weights_digest(*arrays: NDArray[Any]) -> str:
 def shipped_embedder() -> StaticEmbedder:
     """The encoder that comes with the project."""
     return StaticEmbedder(FAST)
+
+
+@cache
+def open_embedder(name: str, prompts: Prompts = Prompts(), *, may_download: bool = False) -> Embedder:
+    """The encoder of a name: `fast`, or a model of sentence-transformers, by its folder or its name in the hub.
+
+    Only what lies on this machine, unless it may be downloaded. Raises EncoderError.
+    """
+    if name == SHIPPED_NAME:
+        return shipped_embedder()
+    from indexer.sentence_encoder import SentenceEncoder
+
+    return SentenceEncoder(name, prompts, may_download=may_download)

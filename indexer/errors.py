@@ -7,8 +7,10 @@
     │   ├── IndexMissingError   nothing is published there, or the release is not there
     │   ├── IndexDamagedError   a file of a release is missing, cut off or altered
     │   ├── IndexMismatchError  the release was made by another encoder, passage setting or format
+    │   ├── ReleaseRejectedError  a new release did not pass its trial, and is not published
     │   └── IndexWriteError     it cannot be written: full, read-only, or another build holds it
     ├── ServeError              the server may not or cannot start as asked
+    ├── EncoderError            an encoder that is unknown, or cannot be loaded
     ├── WeightsError            a model's or an adapter's weights that cannot be read, or do not fit together
     └── GeneratorError          a way of answering that is unknown or not set up
         └── ModelError          the language model failed while answering; the answer is quoted instead
@@ -52,7 +54,8 @@ class KnowledgeBaseError(QizhenError):
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         listed = "\n".join(str(fault) for fault in faults)
-        super().__init__(f"知识库有 `{len(faults)}` 处错误，没有发布任何内容：\n{listed}", "改正以上各处后重新运行 qizhen index build")
+        hint = "改正以上各处后重新运行 qizhen index build，或加 --skip-faulty 略过它们"
+        super().__init__(f"知识库有 `{len(faults)}` 处错误，没有发布任何内容：\n{listed}", hint)
         self.faults = tuple(faults)
 
 
@@ -76,12 +79,20 @@ class IndexMismatchError(IndexFolderError):
     """A release made by another encoder, passage setting or format than this program uses."""
 
 
+class ReleaseRejectedError(IndexFolderError):
+    """A new release answers fewer golden questions than required."""
+
+
 class IndexWriteError(IndexFolderError):
     """The index folder cannot be written."""
 
 
 class ServeError(QizhenError):
     """The server may not, or cannot, start as asked."""
+
+
+class EncoderError(QizhenError):
+    """An encoder that is unknown, or cannot be loaded."""
 
 
 class WeightsError(QizhenError):

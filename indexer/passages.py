@@ -63,3 +63,8 @@ def _pack(pieces: Iterator[str] | list[str], longest: int) -> Iterator[str]:
         held += piece
     if held:
         yield held
+
+
+def searchable(document: Document, passage: Passage) -> str:
+    """What is indexed for a passage: the document's title and the section's heading in front of its text."""
+    return f"{document.title} {document.sections[passage.section].title} {passage.text}"

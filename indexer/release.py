@@ -1,35 +1,40 @@
 """Releases of a knowledge base: opened, listed, checked and switched. build.py makes them.
 
 INDEX/current                 one line, the id of the published release; replaced by an atomic rename
-INDEX/releases/<id>/          manifest.json, documents.sqlite, keyword/, vectors.faiss, sections.toml, lookalikes.json
+INDEX/releases/<id>/     manifest.json, documents.sqlite, keyword/, vectors.faiss (codes.faiss), sections.toml, lookalikes.json, lines.bin
+INDEX/log.jsonl               the record (record.py)
 """
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import weakref
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from indexer.document_store import DocumentStore
 from indexer.documents import Document
-from indexer.embedder import Embedder, shipped_embedder
-from indexer.errors import IndexDamagedError, IndexMismatchError, IndexMissingError, IndexWriteError, KnowledgeBaseError
-from indexer.keyword_index import KeywordIndex
+from indexer.embedder import Embedder, Prompts, open_embedder, shipped_embedder
+from indexer.errors import IndexDamagedError, IndexMismatchError, IndexMissingError, KnowledgeBaseError
+from indexer.keyword_index import KeywordIndex, places_of
+from indexer.locking import hold_for_reading, sync_folder, write_lock, writing
 from indexer.lookalikes import LookAlike, load_look_alikes
 from indexer.names import NameIndex
 from indexer.passages import PassageSettings
+from indexer.record import Action, read_log, record
 from indexer.sections import SectionGuide, load_guide
 from indexer.vector_index import VectorIndex
 
-FORMAT = 2
-DOCUMENTS, KEYWORDS, VECTORS, SECTIONS, MANIFEST = "documents.sqlite", "keyword", "vectors.faiss", "sections.toml", "manifest.json"
+FORMAT = 3
+DOCUMENTS, KEYWORDS, SECTIONS, MANIFEST = "documents.sqlite", "keyword", "sections.toml", "manifest.json"
+VECTORS, CODES = "vectors.faiss", "codes.faiss"
 LOOK_ALIKES = "lookalikes.json"
+LINES = "lines.bin"  # 16 bytes a document: which line of JSON it was read from (intake.py)
 _ID = re.compile(r"[0-9A-Za-z-]{1,80}")
 
 
@@ -43,7 +48,12 @@ class FileDigest:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a release is and what made it. `parent` is the release that was published before it, or empty."""
+    """What a release is and what made it.
+
+    `parent` is the release that was published before it, or empty. `cut_by` is the digest of the code that cut passages and terms. Of
+    `changed` documents, `dated` are those of which only the source changed. `rejected` faults left documents out, `expired` ones left for
+    their age. `knowledge` is where it was read from.
+    """
 
     id: str
     parent: str
@@ -51,6 +61,7 @@ class Manifest:
     format: int
     embedder: str
     embedder_digest: str
+    cut_by: str
     passage_characters: int
     documents: int
     passages: int
@@ -59,6 +70,14 @@ class Manifest:
     removed: int
     content_digest: str
     files: dict[str, FileDigest]
+    dated: int = 0
+    rejected: int = 0
+    expired: int = 0
+    user: str = ""
+    why: str = ""
+    knowledge: list[str] = field(default_factory=list)
+    question_prompt: str = ""
+    passage_prompt: str = ""
 
 
 class Release:
@@ -67,9 +86,13 @@ class Release:
     def __init__(self, folder: Path, manifest: Manifest, embedder: Embedder) -> None:
         self.manifest = manifest
         self.embedder = embedder
+        # Sentences of one document are always compared by the shipped encoder: what fits was measured with it, and others take seconds.
+        self.sentence_embedder: Embedder = shipped_embedder()
+        held = hold_for_reading(folder)  # nobody collects it while it is open
+        self._let_go = weakref.finalize(self, os.close, held) if held is not None else None
         self.store = DocumentStore(folder / DOCUMENTS)
-        self.keywords = KeywordIndex(folder / KEYWORDS)
-        self.vectors = VectorIndex(folder / VECTORS)
+        self.keywords = KeywordIndex(folder / KEYWORDS, places_of(self.store.places()))
+        self.vectors = _vectors(folder, manifest)
         try:
             self.guide: SectionGuide = load_guide((folder / SECTIONS).read_text("utf-8"), str(folder / SECTIONS))
         except (UnicodeDecodeError, KnowledgeBaseError) as error:
@@ -92,7 +115,11 @@ class Release:
     @cached_property
     def diseases(self) -> tuple[int, ...]:
         """Positions of the documents about diseases."""
-        return tuple(document.position for document in self.store.names() if document.kind == "disease")
+        return self.store.of_kind("disease")
+
+    def prepare(self) -> None:
+        """Read what the first question would otherwise wait for."""
+        _ = self.names, self.diseases
 
     def document(self, document_id: str) -> Document | None:
         """The document with this id, if the release has it."""
@@ -102,6 +129,13 @@ class Release:
     def close(self) -> None:
         """Let go of the files."""
         self.store.close()
+        if self._let_go:
+            self._let_go()
+
+
+def _vectors(folder: Path, manifest: Manifest) -> VectorIndex:
+    """The release's vectors, with codes where it was large enough for them."""
+    return VectorIndex(folder / VECTORS, folder / CODES if CODES in manifest.files else None)
 
 
 def _look_alikes(folder: Path, manifest: Manifest) -> tuple[LookAlike, ...]:
@@ -121,9 +155,9 @@ def open_release(index: Path, release_id: str = "", embedder: Embedder | None = 
 
     Raises IndexMissingError, IndexDamagedError (a file is missing or of the wrong size) or IndexMismatchError.
     """
-    embedder = embedder or shipped_embedder()
     manifest = read_manifest(index, release_id or current_id(index))
     folder = release_folder(index, manifest.id)
+    embedder = embedder or _embedder_of(manifest)
     check_fit(manifest, embedder, PassageSettings())
     for name, digest in manifest.files.items():
         actual = (folder / name).stat().st_size if (folder / name).is_file() else -1
@@ -136,18 +170,34 @@ def open_release(index: Path, release_id: str = "", embedder: Embedder | None = 
     return Release(folder, manifest, embedder)
 
 
+def _embedder_of(manifest: Manifest) -> Embedder:
+    """The encoder that a release was made with, by name; check_fit tells whether it is still the same. Raises EncoderError."""
+    check_format(manifest)
+    return open_embedder(manifest.embedder, Prompts(manifest.question_prompt, manifest.passage_prompt))
+
+
 def check_fit(manifest: Manifest, embedder: Embedder, settings: PassageSettings) -> None:
     """Raise IndexMismatchError where a release was made with other parts than these."""
+    check_format(manifest)
     made_with = {
-        "格式": (manifest.format, FORMAT),
         "编码器": (f"{manifest.embedder} {manifest.embedder_digest[:12]}", f"{embedder.name} {embedder.digest[:12]}"),
         "片段长度": (manifest.passage_characters, settings.characters),
     }
     for what, (made, running) in made_with.items():
         if made != running:
-            raise IndexMismatchError(
-                f"版本 `{manifest.id}` 的{what}是 `{made}`，本程序用的是 `{running}`，不能混用", "运行 qizhen index build 重建索引"
-            )
+            raise _mismatch(manifest, what, made, running)
+
+
+def check_format(manifest: Manifest) -> None:
+    """Raise IndexMismatchError where a release is laid out in another way than this program reads."""
+    if manifest.format != FORMAT:
+        raise _mismatch(manifest, "格式", manifest.format, FORMAT)
+
+
+def _mismatch(manifest: Manifest, what: str, made: object, running: object) -> IndexMismatchError:
+    return IndexMismatchError(
+        f"版本 `{manifest.id}` 的{what}是 `{made}`，本程序用的是 `{running}`，不能混用", "运行 qizhen index build 重建索引"
+    )
 
 
 def release_folder(index: Path, release_id: str) -> Path:
@@ -230,58 +280,94 @@ def verify_folder(folder: Path, manifest: Manifest) -> list[str]:
     wrong = [f"`{name}` 缺失" for name in manifest.files if name not in actual]
     wrong += [f"`{name}` 内容与清单不符" for name, digest in actual.items() if manifest.files.get(name, digest) != digest]
     wrong += [f"`{name}` 不在清单中" for name in actual if name not in manifest.files]
-    return wrong or _verify_content(folder, manifest)
+    return wrong or verify_content(folder, manifest)
 
 
-def _verify_content(folder: Path, manifest: Manifest) -> list[str]:
+def verify_content(folder: Path, manifest: Manifest, positions: Iterable[int] | None = None) -> list[str]:
+    """Compare a release's counts, and the digests and offsets of its documents (all, or those at `positions`); return what is wrong."""
     try:
         store = DocumentStore(folder / DOCUMENTS)
+        places = store.places()
         counts = {
             "文档": (store.documents, manifest.documents),
             "片段": (store.passages, manifest.passages),
-            "关键词索引的片段": (KeywordIndex(folder / KEYWORDS).passages, manifest.passages),
-            "向量": (VectorIndex(folder / VECTORS).passages, manifest.passages),
+            "按文档相加的片段": (sum(count for _, _, count in places), manifest.passages),
+            "关键词索引的片段": (KeywordIndex(folder / KEYWORDS, places_of(places)).passages, manifest.passages),
+            "向量": (_vectors(folder, manifest).passages, manifest.passages),
         }
         wrong = [f"{what}有 {found} 个，清单为 {expected} 个" for what, (found, expected) in counts.items() if found != expected]
-        for position in range(store.documents):
-            document = store.document(position)
-            for number, passage in store.passages_of(position):
-                section = document.sections[passage.section] if passage.section < len(document.sections) else None
-                if not passage.text or section is None or not section.start <= passage.start < passage.end <= section.end:
-                    wrong.append(f"文档 `{document.id}` 的片段 {number} 不在其章节之内")
+        for position in range(store.documents) if positions is None else positions:
+            wrong += _faults_of(store, position, places[position][2])
         store.close()
     except IndexDamagedError as error:
         return [error.fault]
     return wrong
 
 
-def publish_release(index: Path, release_id: str) -> str:
+def _faults_of(store: DocumentStore, position: int, count: int) -> list[str]:
+    document = store.document(position)
+    passages = store.passages_of(position)
+    wrong = [] if len(passages) == count else [f"文档 `{document.id}` 有 {len(passages)} 个片段，应为 {count} 个"]
+    for number, passage in passages:
+        section = document.sections[passage.section] if passage.section < len(document.sections) else None
+        if not passage.text or section is None or not section.start <= passage.start < passage.end <= section.end:
+            wrong.append(f"文档 `{document.id}` 的片段 {number} 不在其章节之内")
+    return wrong
+
+
+def publish_release(index: Path, release_id: str, *, user: str = "", why: str = "") -> str:
     """Make a sound release the published one; return the id that was published before, or "".
 
     Raises IndexMissingError, IndexDamagedError (nothing is switched) or IndexWriteError.
     """
+    return _publish(index, release_id, "publish", user, why)
+
+
+def rollback_release(index: Path, *, user: str = "", why: str = "") -> str:
+    """Publish the parent of the published release again; return its id. Raises IndexMissingError if it has none."""
+    manifest = read_manifest(index, current_id(index))
+    if not manifest.parent:
+        raise IndexMissingError(f"版本 `{manifest.id}` 之前没有版本，无法退回", "用 qizhen index releases 查看全部版本")
+    _publish(index, manifest.parent, "rollback", user, why)
+    return manifest.parent
+
+
+def _publish(index: Path, release_id: str, action: Action, user: str, why: str) -> str:
     manifest = read_manifest(index, release_id)
     wrong = verify_folder(release_folder(index, release_id), manifest)
     if wrong:
         listed = "；".join(wrong[:5])
         raise IndexDamagedError(f"版本 `{release_id}` 未通过检查，没有发布：{listed}", "发布别的版本，或重建：qizhen index build --fresh")
-    check_fit(manifest, shipped_embedder(), PassageSettings())
-    with write_lock(index):
-        try:
-            before = current_id(index)
-        except IndexMissingError:
-            before = ""
+    check_fit(manifest, _embedder_of(manifest), PassageSettings())
+    with write_lock(index, "发布", user):
+        read_manifest(index, release_id)  # it may have been collected since
+        before = published_id(index)
+        record_act(index, action, release_id, user=user, why=why, details={"before": before, "content_digest": manifest.content_digest})
         switch_to(index, release_id)
     return before
 
 
-def rollback_release(index: Path) -> str:
-    """Publish the parent of the published release again; return its id. Raises IndexMissingError if it has none."""
-    manifest = read_manifest(index, current_id(index))
-    if not manifest.parent:
-        raise IndexMissingError(f"版本 `{manifest.id}` 之前没有版本，无法退回", "用 qizhen index releases 查看全部版本")
-    publish_release(index, manifest.parent)
-    return manifest.parent
+def published_id(index: Path) -> str:
+    """The id of the published release, or "" where there is none. Raises IndexDamagedError."""
+    try:
+        return current_id(index)
+    except IndexMissingError:
+        return ""
+
+
+def record_act(index: Path, action: Action, release_id: str, *, user: str = "", why: str = "", details: Mapping[str, Any]) -> None:
+    """Record what is about to be done; first, where the published release is not the recorded one, that it was found so.
+
+    Called by whoever holds the write lock. Raises IndexWriteError.
+    """
+    switches = [entry for entry in read_log(index) if entry.action in ("publish", "rollback", "found")]
+    known, actual = switches[-1].release if switches else "", ""
+    with contextlib.suppress(IndexDamagedError):
+        actual = published_id(index)
+    with writing(index):
+        if known != actual:
+            record(index, "found", actual, user=user, details={"recorded": known})
+        record(index, action, release_id, user=user, why=why, details=details)
 
 
 def switch_to(index: Path, release_id: str) -> None:
@@ -294,48 +380,6 @@ def switch_to(index: Path, release_id: str) -> None:
             os.fsync(file.fileno())
         temporary.replace(index / "current")
         sync_folder(index)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def write_lock(index: Path) -> Iterator[None]:
-    """Hold the index for writing. Raises IndexWriteError if another process holds it; the lock dies with its process."""
-    with writing(index):
-        index.mkdir(parents=True, exist_ok=True)
-        lock = (index / "lock").open("a", encoding="utf-8")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise IndexWriteError(f"另一个进程正在写 `{index}`", "等它结束后再运行") from None
-        yield
-
-
-@contextlib.contextmanager
-def writing(index: Path) -> Iterator[None]:
-    """Word the faults of writing below an index folder."""
-    try:
-        yield
-    except OSError as error:
-        reasons = {
-            errno.ENOSPC: ("磁盘已满", "腾出空间后重新运行"),
-            errno.EDQUOT: ("磁盘配额已满", "腾出空间后重新运行"),
-            errno.EFBIG: ("文件超过系统允许的大小", "调整系统限制后重新运行"),
-            errno.EIO: (f"磁盘读写失败或已满（{error.strerror}）", "检查磁盘空间和磁盘状态后重新运行"),
-            errno.EROFS: ("文件系统只读", "换一个可写的位置：--index 文件夹"),
-            errno.EACCES: ("没有写权限", "改正权限，或换一个位置：--index 文件夹"),
-            errno.EPERM: ("没有写权限", "改正权限，或换一个位置：--index 文件夹"),
-        }
-        reason, hint = reasons.get(error.errno or 0, (str(error), "检查该位置后重新运行"))
-        raise IndexWriteError(f"写不进 `{index}`：{reason}；已发布的版本没有改动", hint) from error
 
 
 def _no_such(index: Path, release_id: str) -> IndexMissingError:

@@ -1,6 +1,5 @@
 """Find passages: names, keywords and vectors together."""
 
-import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,8 +8,10 @@ from functools import lru_cache
 import numpy as np
 
 from indexer.documents import Document
+from indexer.keyword_index import inverse_frequency
 from indexer.lay_terms import Said
 from indexer.measure import mean
+from indexer.passages import Passage
 from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.terms import fold, missing_terms, terms
@@ -28,10 +29,26 @@ _GROUP_WEIGHT = 5.0  # as a term in one of 150 passages
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What a score is the sum of: `keyword`, the share of BM25, 0 to its weight; `vector`, the weighed cosine; `section`, what standing
+    in a section that the question asks for is worth.
+    """
+
+    keyword: float
+    vector: float
+    section: float
+
+    @property
+    def score(self) -> float:
+        """The sum."""
+        return self.keyword + self.vector + self.section
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that was found. `text` is `document.text[start:end]`.
 
-    `score` orders hits of one question. `similarity` is the raw cosine to the question, -1 to 1. `coverage`, 0 to 1, is how much of
+    `parts.score` orders hits of one question. `similarity` is the raw cosine to the question, -1 to 1. `coverage`, 0 to 1, is how much of
     what the question says beyond names and section words stands in the passage or its titles.
     """
 
@@ -40,9 +57,14 @@ class Hit:
     start: int
     end: int
     text: str
-    score: float
+    parts: Parts
     similarity: float
     coverage: float
+
+    @property
+    def score(self) -> float:
+        """What hits of one question are ordered by."""
+        return self.parts.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +98,32 @@ def find_passages(release: Release, query: Query, limit: int, documents: Sequenc
     """As `search`, for a question already taken apart and, if any are given, these documents only."""
     wanted = sorted(set(terms(query.folded)) | meant_terms(query.said_beside_names))
     said = query.residue or (query.folded,)
-    vector = release.embedder.embed([query.folded])[0]
+    vector = release.embedder.embed_question(query.folded)
     candidates = _candidates(release, wanted, vector, documents)
     best = max((candidate.keyword for candidate in candidates), default=0.0) or 1.0
-    asked = {title for cue in query.cues for title in release.guide.titles(cue.name)}
+    # Sections are read where they count: of a named document's passages. Otherwise only what is found is read from disk.
+    asked = {title for cue in query.cues for title in release.guide.titles(cue.name)} if documents else set()
     scored = []
     for candidate in candidates:
-        position, passage = release.store.passage(candidate.passage)
-        document = release.store.document(position)
-        section = document.sections[passage.section].title
-        score = _KEYWORD_SHARE * candidate.keyword / best + (1 - _KEYWORD_SHARE) * candidate.cosine
-        if documents and fold(section) in asked:
-            score += _SECTION_BONUS
-        scored.append((-score, candidate.passage, document, passage, section, candidate.cosine))
+        bonus = _SECTION_BONUS if asked and fold(_placed(release, candidate.passage)[2]) in asked else 0.0
+        likeness = (1 - _KEYWORD_SHARE) * _above(release, candidate.cosine)
+        parts = Parts(_KEYWORD_SHARE * candidate.keyword / best, likeness, bonus)
+        scored.append((-parts.score, candidate.passage, candidate.cosine, parts))
     scored.sort(key=lambda entry: entry[:2])
-    return [
-        Hit(document, section, p.start, p.end, p.text, -score, cosine, coverage(release, said, f"{document.title} {section} {p.text}"))
-        for score, _, document, p, section, cosine in scored[:limit]
-    ]
+    return [_hit(release, said, number, cosine, parts) for _, number, cosine, parts in scored[:limit]]
+
+
+def _hit(release: Release, said: Sequence[str], number: int, cosine: float, parts: Parts) -> Hit:
+    document, passage, section = _placed(release, number)
+    covered = coverage(release, said, f"{document.title} {section} {passage.text}")
+    return Hit(document, section, passage.start, passage.end, passage.text, parts, cosine, covered)
+
+
+def _placed(release: Release, number: int) -> tuple[Document, Passage, str]:
+    """A passage with its document and its section's title."""
+    position, passage = release.store.passage(number)
+    document = release.store.document(position)
+    return document, passage, document.sections[passage.section].title
 
 
 def diseases_nearest(release: Release, query: Query, said: Sequence[Said], sections: Collection[str], limit: int) -> list[NearDisease]:
@@ -106,14 +136,20 @@ def diseases_nearest(release: Release, query: Query, said: Sequence[Said], secti
     for passage, score in release.keywords.search(wanted, _SUMMED, release.diseases) if release.diseases else ():
         scores[release.store.passage(passage)[0]] += score
     ranked = sorted(scores, key=lambda position: (-scores[position], position))[:limit]
-    vector = release.embedder.embed([" ".join([query.folded, *(part.texts[0] for part in said)])])[0]
+    vector = release.embedder.embed_question(" ".join([query.folded, *(part.texts[0] for part in said)]))
     near = []
     for position in ranked:
         document = release.store.document(position)
         passages = [n for n, p in release.store.passages_of(position) if fold(document.sections[p.section].title) in sections]
         cosines = release.vectors.vectors(np.array(passages)) @ vector if passages else np.zeros(1)
-        near.append(NearDisease(document, scores[position] / scores[ranked[0]], float(cosines.max())))
+        near.append(NearDisease(document, scores[position] / scores[ranked[0]], _above(release, float(cosines.max()))))
     return near
+
+
+def _above(release: Release, cosine: float) -> float:
+    """A cosine counted from that of texts which have nothing to do with one another: 0 there, 1 for the same text."""
+    floor = release.embedder.floor
+    return (cosine - floor) / (1 - floor)
 
 
 def meant_terms(said: Iterable[Said]) -> set[str]:
@@ -190,9 +226,8 @@ def _wordings(texts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
 
 
 def rarity(release: Release, term: str) -> float:
-    """BM25's inverse document frequency of a term over passages (Robertson and Zaragoza 2009, section 3.1)."""
-    frequency, passages = release.keywords.document_frequency(term), release.manifest.passages
-    return math.log1p((passages - frequency + 0.5) / (frequency + 0.5))
+    """BM25's inverse document frequency of a term over passages."""
+    return inverse_frequency(release.keywords.document_frequency(term), release.manifest.passages)
 
 
 def _candidates(release: Release, wanted: Sequence[str], vector: np.ndarray, documents: Sequence[int]) -> list[_Scored]:

@@ -190,6 +190,7 @@ def guide_text(path: Path = SHIPPED) -> str:
     return "\n".join(part.read_text("utf-8") for part in (path, *beside) if part == path or part.is_file())
 
 
+@lru_cache(maxsize=4)  # releases opened side by side mostly hold the same
 def load_guide(text: str, path: str = "sections.toml") -> SectionGuide:
     """Read a sections.toml. Raises KnowledgeBaseError when it does not parse or misses a key."""
     try:

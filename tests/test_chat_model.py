@@ -14,7 +14,7 @@ from app.chat_model import chat_speaker
 from app.checking import QUOTED_BESIDES, QUOTED_INSTEAD
 from app.generators import Generator
 from app.open_generator import open_generator
-from app.settings import ModelSettings, model_settings
+from app.settings import SHIPPED_MODEL, ModelSettings, model_settings
 from app.speaking import ModelGenerator
 from indexer.errors import GeneratorError, ModelDownError, ModelRamblingError, ModelSlowError
 from indexer.release import Release
@@ -131,11 +131,14 @@ def test_a_missing_extra_is_named_with_its_command(monkeypatch: pytest.MonkeyPat
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GENERATOR", "CHAT_URL", "CHAT_MODEL", "CHAT_KEY", "LOCAL_MODEL", "LOCAL_ADAPTER", "MODEL_SECONDS"):
         monkeypatch.delenv(f"QIZHEN_{name}", raising=False)
-    assert model_settings() == ModelSettings()
+    in_the_box = {"local_model": str(SHIPPED_MODEL / "base"), "local_adapter": str(SHIPPED_MODEL / "adapter")}
+    assert model_settings() == ModelSettings(**in_the_box)
     monkeypatch.setenv("QIZHEN_GENERATOR", "chat")
     monkeypatch.setenv("QIZHEN_CHAT_URL", "http://h/v1")
     monkeypatch.setenv("QIZHEN_MODEL_SECONDS", "2.5")
-    assert model_settings() == ModelSettings(generator="chat", chat_url="http://h/v1", seconds=2.5)
+    assert model_settings() == ModelSettings(generator="chat", chat_url="http://h/v1", seconds=2.5, **in_the_box)
+    monkeypatch.setenv("QIZHEN_LOCAL_MODEL", "/m")
+    assert (model_settings().local_model, model_settings().local_adapter) == ("/m", "")
     for wrong in ("0", "-1", "nan", "inf", "soon"):
         monkeypatch.setenv("QIZHEN_MODEL_SECONDS", wrong)
         with pytest.raises(GeneratorError, match=f"QIZHEN_MODEL_SECONDS 是 `{wrong}`"):

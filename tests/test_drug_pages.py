@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 from html import unescape
 from pathlib import Path
 from urllib.parse import quote
@@ -294,6 +295,21 @@ def test_a_new_release_is_taken_over(write_lines: Callable[..., Path], tmp_path:
         assert "甲药" not in client.get("/drugs/a").text
         publish_release(tmp_path / "index", first.release)
         assert "甲药" in client.get("/drugs", params={"q": "jy"}).text
+
+
+def test_a_text_past_its_last_day_says_so_wherever_it_is_quoted(write_lines: Callable[..., Path], tmp_path: Path) -> None:
+    def row(name: str, title: str, other: str, expires: str) -> dict[str, object]:
+        sections = [{"title": "药物相互作用", "text": f"不可与{other}合用。"}]
+        return {"id": name, "kind": "drug", "title": title, "sections": sections, "source": {"title": "说明书", "expires": expires}}
+
+    rows = [row("a", "甲硝唑片", "氯丙嗪", "2026-01-31"), row("b", "氯丙嗪", "甲硝唑片", "2999-01-02")]
+    build_release(tmp_path / "index", [write_lines(rows)], today=date(2026, 1, 1))
+    with TestClient(create_site(ReleaseShelf(tmp_path / "index"))) as client:
+        monograph, pair = words(client.get("/drugs/a").text), checked(client, "a", "b")
+    assert monograph.count("有效期至2026-01-31，已经过期，请核对现行版本") == 2
+    assert "有效期至2026-01-31，已经过期" in pair
+    assert "有效期至2999-01-02" in pair
+    assert "有效期至2999-01-02，已经过期" not in pair
 
 
 def test_no_release_is_told(tmp_path: Path) -> None:

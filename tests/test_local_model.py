@@ -49,7 +49,7 @@ def test_a_model_runs_in_this_process_and_its_noise_is_not_shown(sample: Release
 
 
 def test_an_adapter_changes_what_is_said_and_is_asked_in_its_own_shape(model: Path, adapter: Path) -> None:
-    prompt = Prompt("规则", "例", "答", "问")
+    prompt = Prompt("规则", "例", "答", "资料：甲。乙", "问")
 
     def said(folder: str) -> str:
         return "".join(local_speaker(ModelSettings(local_model=str(model), local_adapter=folder, seconds=60))(prompt, 8))
@@ -58,17 +58,18 @@ def test_an_adapter_changes_what_is_said_and_is_asked_in_its_own_shape(model: Pa
     assert said("") != said(str(adapter))
 
 
-def test_a_model_tuned_in_its_chat_template_is_shown_the_data_alone(model: Path, tmp_path: Path) -> None:
-    """As it was taught (the user's turn of a sample is `Prompt.data`); one that nobody here tuned gets rules and example too."""
-    tuned = shutil.copytree(model, tmp_path / "tuned")
+def test_a_tuned_model_is_asked_as_it_was_taught(model: Path, tmp_path: Path) -> None:
+    """From evidence (the user's turn of a sample is `Prompt.data`) or by heart; one that nobody here tuned gets rules and example too."""
+    tuned, by_heart = shutil.copytree(model, tmp_path / "tuned"), shutil.copytree(model, tmp_path / "by-heart")
     write_manifest(tuned, AdapterManifest("chat"))
-    prompt = Prompt("规则", "例", "答", "问")
-    shown = {model: messages(prompt), tuned: [("user", "问")]}
+    write_manifest(by_heart, AdapterManifest("chat", recipe={"data": {"kinds": ["closed", "refusal"]}}))
+    prompt = Prompt("规则", "例", "答", "资料：甲。乙", "问")
+    shown = {model: messages(prompt), tuned: [("user", "资料：甲。乙")], by_heart: [("user", "问")]}
     asked = open_model(model)
     for folder, turns in shown.items():
         said = "".join(local_speaker(ModelSettings(local_model=str(folder), seconds=60))(prompt, 8))
         assert said.strip() == asked.reply([turns], 16)[0].text
-    assert len({reply.text for reply in asked.reply(list(shown.values()), 16)}) == 2
+    assert len({reply.text for reply in asked.reply(list(shown.values()), 16)}) == 3
 
 
 def test_a_model_is_stopped_when_nobody_listens(model: Path) -> None:

@@ -247,3 +247,9 @@ def test_a_drug_s_nearest_sentences_are_no_dose_and_of_no_patient_group(shipped:
     assert sources(answer) == {"drug/venlafaxine"}
     assert "用法用量" not in {citation.unit.section.title for citation in answer.citations}
     assert ask(shipped, "丽珠得乐，肝功能不全的人能用吗？").status == "refused"
+
+
+@pytest.mark.parametrize("question", ["焦虑怎么治", "什么药治焦虑", "焦虑有哪些表现"])
+def test_a_disease_called_by_the_sign_in_its_name_is_asked_back_not_found_in_anothers_indication(shipped: Release, question: str) -> None:
+    answer = ask(shipped, question)
+    assert (answer.status, [candidate.title for candidate in answer.candidates]) == ("clarify", ["焦虑症"])

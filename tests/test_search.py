@@ -9,7 +9,7 @@ NAMED = st.sampled_from(["头孢克洛怎么吃", "痛风 检查", "逍遥丸的
 QUESTIONS = NAMED | st.text(alphabet="头孢克洛阿司匹林痛风怎么吃用法禁忌关节红肿abc 123？，", min_size=1, max_size=25)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(question=QUESTIONS)
 def test_hits_are_slices_in_order_and_the_same_every_time(sample: Release, question: str) -> None:
     hits = search(sample, question, 20)

@@ -100,3 +100,23 @@ def as_old_peft(adapter: Path) -> Path:
 def edit_json(path: Path, **changes: Any) -> None:
     """Change a JSON file's keys."""
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
+
+
+def sentence_model(folder: Path, *, seed: int = 1) -> Path:
+    """A model of sentence-transformers of random weights that reads bytes: one layer, 16 wide."""
+    import torch
+    from sentence_transformers import SentenceTransformer, models
+    from tokenizers import Tokenizer, pre_tokenizers
+    from tokenizers import models as cut
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(cut.BPE(vocab={c: n for n, c in enumerate([*letters, "[PAD]"])}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    part, whole = folder / "part", folder / "whole"
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", model_max_length=512).save_pretrained(part)
+    torch.manual_seed(seed)
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 512}
+    BertModel(BertConfig(vocab_size=len(letters) + 1, pad_token_id=len(letters), **shape)).save_pretrained(part)
+    SentenceTransformer(modules=[models.Transformer(str(part), max_seq_length=512), models.Pooling(16)]).save(str(whole))
+    return whole

@@ -9,6 +9,7 @@ export default function Source() {
   const toggle = () => callAction({ name: "open_source", payload: { ...props.place, whole: !props.whole } })
   return (
     <article className="qz-source" aria-label={`${props.title} ${props.section} 原文`}>
+      {props.superseded ? <p className="qz-superseded" role="note">{props.superseded}</p> : null}
       <dl>
         {(props.facts || []).map(([name, value]) => (
           <div key={name}><dt>{name}</dt><dd>{value}</dd></div>

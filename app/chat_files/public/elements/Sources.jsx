@@ -13,7 +13,7 @@ export default function Sources() {
                   aria-label={`打开引用 ${citation.number}：${row.label}`}>[{citation.number}]</button>
               ))}
             </span>
-            <span>{row.label}</span>
+            <span>{row.label}{row.superseded ? <em className="qz-superseded">{row.superseded}</em> : null}</span>
           </li>
         ))}
       </ul>

@@ -1,0 +1,208 @@
+"""What a build or a plan starts from: the documents read, each beside what the published release holds of it.
+
+A file of JSON Lines that is given again is mostly the same lines, so a release keeps 16 bytes of digest for each document's line. Lines
+that it knows are not parsed again; on any doubt (a duplicate id, an encoding) everything is read as if there were no digests.
+"""
+
+import datetime
+import gzip
+import hashlib
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from indexer.document_store import DocumentStore
+from indexer.documents import Document
+from indexer.errors import Fault
+from indexer.lookalikes import LookAlike, read_look_alikes
+from indexer.readers import read_knowledge
+from indexer.release import DOCUMENTS, LINES, Manifest
+
+State = Literal["same", "dated", "changed", "added"]
+NO_LINE = bytes(16)
+_LONGEST_LINE = 64_000_000
+_MOST_BYTES = 4_000_000_000
+_Found = tuple[Document | int, bytes]
+
+
+class Before:
+    """The published release as the next one is compared with it and takes over from it."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+        self.store = DocumentStore(folder / DOCUMENTS)
+        self.places = self.store.places()
+        self.positions = {document_id: position for position, (document_id, _, _) in enumerate(self.places)}
+        self.digests = self.store.digests()
+
+    def lines(self) -> dict[bytes, int]:
+        """Document position by digest of the line it was read from."""
+        path = self.folder / LINES
+        data = path.read_bytes() if LINES in self.manifest.files and path.is_file() else b""
+        known = {data[at : at + 16]: at // 16 for at in range(0, len(data), 16)}
+        known.pop(NO_LINE, None)
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A document past the last day it holds: it leaves with the next release."""
+
+    document: str
+    title: str
+    expires: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A document of the next release.
+
+    `held` is its position in the published release where that holds the same text, or -1; `document` is None where nothing at all has
+    changed. `line` is the digest of the line of JSON it was read from.
+    """
+
+    id: str
+    digest: str
+    state: State
+    document: Document | None
+    held: int
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """All that was read. `faults` is why the documents that are not among the items were left out."""
+
+    items: tuple[Item, ...]
+    faults: tuple[Fault, ...]
+    expired: tuple[Expired, ...]
+    look_alikes: tuple[LookAlike, ...]
+
+
+def take_in(knowledge: Sequence[Path], before: Before | None, *, recall: bool, today: datetime.date | None = None) -> Intake:
+    """Read the documents under the given paths. With `recall`, lines that the published release knows are taken from there."""
+    today = today or datetime.datetime.now().astimezone().date()
+    pairs, wrong = read_look_alikes(knowledge)
+    found, faults = _read(knowledge, before.lines() if before and recall else {}, before)
+    ends = before.store.expiring() if before else {}
+    items: list[Item] = []
+    expired: list[Expired] = []
+    for document, line in found:
+        gone = _expired(document, before, ends, today)
+        if gone:
+            expired.append(gone)
+        else:
+            items.append(_item(document, line, before))
+    return Intake(tuple(items), (*faults, *wrong), tuple(expired), tuple(pairs))
+
+
+def _expired(document: Document | int, before: Before | None, ends: Mapping[str, str], today: datetime.date) -> Expired | None:
+    if isinstance(document, Document):
+        document_id, title, expires = document.id, document.title, document.source.expires
+    elif before:
+        document_id = before.places[document][0]
+        expires = ends.get(document_id, "")
+        title = before.store.document(document).title if expires else ""
+    return Expired(document_id, title, expires) if expires and expires < today.isoformat() else None
+
+
+def _item(document: Document | int, line: bytes, before: Before | None) -> Item:
+    if isinstance(document, int):
+        if before is None:
+            raise ValueError("a line recalled from no release")
+        return Item(before.places[document][0], before.digests[document], "same", None, document, line)
+    held = before.positions.get(document.id, -1) if before else -1
+    if before is None or held < 0:
+        return Item(document.id, document.digest, "added", document, -1, line)
+    if before.digests[held] == document.digest:
+        return Item(document.id, document.digest, "same", document, held, line)
+    if before.store.says(held, document):
+        return Item(document.id, document.digest, "dated", document, held, line)
+    return Item(document.id, document.digest, "changed", document, -1, line)
+
+
+@cache
+def _reader_digest() -> bytes:
+    """What the reader was when lines were digested: another reader may make another document of the same line."""
+    return code_digest("readers.py", "documents.py")
+
+
+def code_digest(*files: str) -> bytes:
+    """SHA-256 of source files of this package."""
+    return hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in files)).digest()
+
+
+def _digest(line: bytes) -> bytes:
+    return hashlib.blake2b(line, digest_size=16, key=_reader_digest()).digest()
+
+
+def _is_json_lines(path: Path) -> bool:
+    return path.name.lower().endswith((".jsonl", ".jsonl.gz")) and path.is_file()
+
+
+def _raw_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file. Raises ValueError for more than a reader may be given."""
+    total = 0
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        while line := file.readline(_LONGEST_LINE):
+            total += len(line)
+            if len(line) >= _LONGEST_LINE or total > _MOST_BYTES:
+                raise ValueError(f"{path}: longer than is recalled")
+            yield line
+
+
+def _read(knowledge: Sequence[Path], known: Mapping[bytes, int], before: Before | None) -> tuple[Sequence[_Found], Sequence[Fault]]:
+    """Documents, or their positions in the published release, each with the digest of its line; and the faults."""
+    found: list[_Found] = []
+    faults: list[Fault] = []
+    for path in knowledge:
+        part = _read_lines(path, known) if _is_json_lines(path) else _read_plainly([path])
+        if part is None:
+            return _read_plainly(knowledge)
+        found += part[0]
+        faults += part[1]
+    ids = {document.id if isinstance(document, Document) else before and before.places[document][0] for document, _ in found}
+    return (found, faults) if len(ids) == len(found) else _read_plainly(knowledge)  # which tells where the other one of an id stands
+
+
+def _read_plainly(paths: Sequence[Path]) -> tuple[Sequence[_Found], Sequence[Fault]]:
+    reading = read_knowledge(paths)
+    return [(document, NO_LINE) for document in reading.documents], reading.faults
+
+
+def _read_lines(path: Path, known: Mapping[bytes, int]) -> tuple[Sequence[_Found], Sequence[Fault]] | None:
+    """As `_read`, for a file of JSON Lines; None where there is any doubt which line a document came from.
+
+    The reader is given a copy in which the known lines are empty: what is digested is what is read, though the file be written meanwhile.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="qizhen-") as folder:
+            copy = Path(folder) / "lines.jsonl"
+            lines = _copied(path, copy, known)
+            reading = read_knowledge([copy])
+    except (OSError, EOFError, ValueError, zlib.error):
+        return None
+    faulty = {fault.line for fault in reading.faults}
+    fresh = [at for at, digest in lines if digest not in known and at not in faulty]
+    if len(fresh) != len(reading.documents) or any(str(copy) in fault.message for fault in reading.faults):
+        return None
+    documents = dict(zip(fresh, reading.documents, strict=True))
+    found: list[_Found] = [(documents[at] if at in documents else known[digest], digest) for at, digest in lines if at not in faulty]
+    return found, [replace(fault, path=str(path)) for fault in reading.faults]
+
+
+def _copied(path: Path, copy: Path, known: Mapping[bytes, int]) -> list[tuple[int, bytes]]:
+    """Copy a file but for its known lines; number (from 1) and digest of every line with text. Raises ValueError for what is not UTF-8."""
+    lines = []
+    with copy.open("wb") as file:
+        for number, line in enumerate(_raw_lines(path), 1):
+            digest = _digest(line)
+            is_known = digest in known
+            file.write(b"\n" if is_known else line)
+            if is_known or line.decode("utf-8-sig").strip():
+                lines.append((number, digest))
+    return lines
