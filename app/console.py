@@ -18,7 +18,7 @@ from rich.table import Table
 from app.answering import Answer, ask
 from app.claims import check_claim
 from app.claims_file import read_claims
-from app.contract import answer_json, card_json, hit_json
+from app.contract import answer_json, card_json, hit_json, manifest_json
 from app.drug_card import look_up
 from app.layout import groups, leading, source_rows
 from app.measuring import measure
@@ -133,9 +133,7 @@ def index_lint(
 def index_releases(index: Index = DEFAULT_INDEX, as_json: AsJson = False) -> None:
     """列出所有版本，标明发布中的一个。"""
     published = current_id(index)
-    rows = [{**asdict(manifest), "current": manifest.id == published} for manifest in list_releases(index)]
-    for row in rows:
-        row.pop("files")
+    rows = [manifest_json(manifest, published) for manifest in list_releases(index)]
     if as_json:
         _print_json({"current": published, "releases": rows})
         return

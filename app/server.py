@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import logging
 import os
 import secrets
 import socket
@@ -15,10 +16,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.generators import Generator
-from app.open_generator import open_generator
-from app.settings import ServerSettings, model_settings, server_settings
+from app.open_generator import on_offer, open_generator
+from app.settings import ServerSettings, log_questions, model_settings, server_settings
 from app.shelf import ReleaseShelf
-from indexer.errors import QizhenError, ServeError
+from indexer.errors import ServeError
 from indexer.sounds import sound
 
 _POLICY = "; ".join(
@@ -92,10 +93,21 @@ def serve(settings: ServerSettings, open_page: bool = False) -> None:
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{address}:{settings.port}/"
     sys.stderr.write(f"启真已启动：{url}  （按 Ctrl-C 停止）\n")
+    _log_requests()
     has_screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if open_page and has_screen:
         threading.Timer(1.0, webbrowser.open, [url]).start()
     uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning", server_header=False)
+
+
+def _log_requests() -> None:
+    """Requests and answers as lines of JSON on stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter('{"time": "%(asctime)s", "log": %(message)s}', "%Y-%m-%dT%H:%M:%S%z"))
+    requests = logging.getLogger("qizhen.requests")
+    requests.addHandler(handler)
+    requests.setLevel(logging.INFO)
+    requests.propagate = False
 
 
 def create_application(settings: ServerSettings) -> Any:
@@ -117,29 +129,20 @@ def create_application(settings: ServerSettings) -> Any:
     web_page.prepare(folder, settings.port)
 
     from chainlit.utils import mount_chainlit
-    from fastapi import FastAPI, HTTPException
+    from fastapi import FastAPI
     from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    from app.interface import InterfaceFirst, create_interface
+    from app.service import Service
 
     application = FastAPI(title="启真", docs_url=None, redoc_url=None, openapi_url=None)
 
-    @application.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @application.get("/readyz")
-    async def readyz() -> dict[str, str]:
-        try:
-            return {"status": "ok", "release": shelf().current().id}
-        except QizhenError as error:
-            raise HTTPException(503, error.fault) from error
-
-    @application.get("/api/{path:path}")
-    async def no_such_api(path: str) -> None:
-        raise HTTPException(404, f"没有接口 /api/{path}")
-
     mount_chainlit(app=application, target=str(Path(__file__).parent / "chat_ui.py"), path="/")
     # Only requests that name this machine: a page elsewhere cannot reach us through a name it controls (DNS rebinding).
-    guarded = TrustedHostMiddleware(application, allowed_hosts=["127.0.0.1", "localhost", "[::1]", settings.host])
+    interface = create_interface(Service(shelf(), generator, lambda: on_offer(model_settings()), log_questions()))
+    guarded = TrustedHostMiddleware(
+        InterfaceFirst(interface, application), allowed_hosts=["127.0.0.1", "localhost", "[::1]", settings.host]
+    )
     return SecurityHeaders(guarded)
 
 

@@ -42,6 +42,11 @@ def server_settings() -> ServerSettings:
     )
 
 
+def log_questions() -> bool:
+    """Whether the log may hold the text of questions; it may hold what patients told."""
+    return os.environ.get("QIZHEN_LOG_QUESTIONS", "") == "1"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
     """Which generator answers, and where its language model is.

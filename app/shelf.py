@@ -13,18 +13,18 @@ class ReleaseShelf:
     """The published release, opened anew when another is published; earlier ones stay at hand for the answers that cite them."""
 
     def __init__(self, index: Path) -> None:
-        self._index = index
+        self.index = index
         self._open: OrderedDict[str, Release] = OrderedDict()
         self._lock = threading.Lock()
 
     def current(self) -> Release:
         """The published release. Raises the errors of `open_release`."""
-        return self.get(current_id(self._index))
+        return self.get(current_id(self.index))
 
     def get(self, release_id: str) -> Release:
         """A release by id, published or not. Raises the errors of `open_release`."""
         with self._lock:
-            release = self._open.get(release_id) or open_release(self._index, release_id)
+            release = self._open.get(release_id) or open_release(self.index, release_id)
             self._open[release_id] = release
             self._open.move_to_end(release_id)
             while len(self._open) > _KEPT_OPEN:
