@@ -3,9 +3,11 @@
 import asyncio
 import json
 import logging
+import shlex
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,8 @@ from indexer.build import build_release
 from indexer.errors import ModelDownError, QizhenError
 from indexer.release import Release, release_ids
 
-DEV = Path(__file__).parent.parent / "kb_data" / "questions" / "dev.jsonl"
+ROOT = Path(__file__).parent.parent
+DEV = ROOT / "kb_data" / "questions" / "dev.jsonl"
 QUESTION = "头孢克洛的禁忌是什么？"
 EVENTS = {"accept": "text/event-stream"}
 
@@ -316,6 +319,24 @@ def test_examples_have_the_keys_of_what_is_sent(client: TestClient, sample: Rele
     assert set(api_examples.ANSWER["citations"][0]) == set(answer["citations"][0])
     assert set(api_examples.DOCUMENT) == set(client.get("/api/v1/documents/drug/a").json())
     assert set(api_examples.CARD) == set(card_json(look_up(sample, "阿司匹林")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_requests_of_the_readme_are_answered(readme: str, shipped_index: Path) -> None:
+    client = TestClient(create_interface(_service(shipped_index)))
+    lines = [line for line in (ROOT / readme).read_text("utf-8").splitlines() if line.startswith("curl ")]
+    assert len(lines) >= 7
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        path = next(word for word in words if word.startswith("http://")).removeprefix("http://127.0.0.1:8000")
+        given = dict(pairwise(words))
+        headers = dict([given["-H"].split(": ")]) if "-H" in given else {}
+        query = dict(value.split("=", 1) for option, value in pairwise(words) if option in ("--data-urlencode", "-d"))
+        body = {"json": json.loads(given["--json"])} if "--json" in given else {}
+        told = client.request("POST" if body else "GET", path, params=query, headers=headers, **body)
+        assert told.status_code == 200, line
+        assert len(told.text) > 100, line
 
 
 @pytest.mark.parametrize(
