@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from app import api_examples
@@ -22,7 +23,7 @@ from app.desk import Desk
 from app.drug_card import look_up
 from app.figures import refusal_kind
 from app.generators import Draft, QuotingGenerator
-from app.interface import create_interface
+from app.interface import InterfaceFirst, create_interface
 from app.message_text import without_sources
 from app.problems import Problem
 from app.questions_file import read_questions
@@ -415,3 +416,15 @@ def test_a_slow_model_keeps_nobody_from_quotes(sample_index: Path) -> None:
         assert (busy.status_code, busy.headers["retry-after"]) == (503, "2")
         gone_on.set()
         slow.join()
+
+
+@pytest.mark.parametrize(
+    ("path", "ours"),
+    [("/api/nope", True), ("/v1", True), ("/metrics", True), ("/", False), ("/apis", False), ("/v1x", False), ("/project/settings", False)],
+)
+def test_only_what_is_addressed_to_the_interface_goes_there(path: str, ours: bool) -> None:
+    def saying(text: str) -> Any:
+        return PlainTextResponse(text)
+
+    client = TestClient(InterfaceFirst(saying("interface"), saying("chat")))
+    assert client.get(path).text == ("interface" if ours else "chat")
