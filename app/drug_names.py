@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from app.lookalike import confusable_with, other_meanings
+from app.lookalike import confusable_with, could_mean
 from app.remembering import remembered
 from indexer.release import Release
 from indexer.sounds import readings, sound
@@ -19,7 +19,6 @@ _MOST_PARTNERS = 2
 _MOST_INSIDE = 400
 # Beginnings of so many characters have thousands of names; the best of each are picked beforehand.
 _SHORT, _MOST_SHORT = 2, 100
-_DRUG = frozenset({"drug"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +160,7 @@ def suggest(release: Release, query: str, limit: int = MOST_SUGGESTED) -> Found:
     best = names.matches(folded, limit + 1)
     misspelt = not best
     if misspelt:
-        near = release.names.near(query, _DRUG) or release.names.heard(folded, _DRUG)[1]
-        best = dict.fromkeys([*near, *other_meanings(release, query, near)], "")
+        best = dict.fromkeys(could_mean(release, query), "")
     first = list(best.items())[:limit]
     shown = [Suggestion(position, names.title(position), name, _look_alikes(release, position)) for position, name in first]
     return Found(query, tuple(_with_partners(release, shown)), misspelt, len(best) > limit)

@@ -1,8 +1,6 @@
 """The drug pages: look-up while typing, monographs, and drugs checked against each other. Their wording is in app/pages/templates."""
 
 import hashlib
-import logging
-import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,14 +13,16 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import drug_check
+from app.access import require
 from app.addresses import check_of, page_of
 from app.answering import candidate_of
 from app.drug_check import Drug
 from app.drug_names import LONGEST_QUERY, Found, drug_names, suggest
 from app.lookalike import confusable_with
+from app.problems import Problem, problem_of
 from app.safety import is_expired
+from app.service import Serving
 from indexer.documents import Document
-from indexer.errors import QizhenError
 from indexer.release import Release
 from indexer.terms import fold
 
@@ -45,15 +45,6 @@ _HEADERS = {"content-security-policy": POLICY, "cache-control": "private, no-cac
 SAFETY_SECTIONS = ("禁忌", "特殊人群", "药物相互作用", "注意事项")
 # Drugs an address may name: up to these it is shown what can be taken away, past them nothing is looked up.
 _MOST_ASKED = 30
-_log = logging.getLogger("qizhen.pages")
-
-
-class PageError(Exception):
-    """A request that cannot be answered: what is wrong and what to do, shown as a page with this status."""
-
-    def __init__(self, status: int, fault: str, hint: str) -> None:
-        super().__init__(fault)
-        self.status, self.fault, self.hint = status, fault, hint
 
 
 class PageRoute(APIRoute):
@@ -66,25 +57,19 @@ class PageRoute(APIRoute):
         async def handled(request: Request) -> Response:
             try:
                 return await handle(request)
-            except PageError as error:
-                return _page("fault.html", error.status, fault=error.fault, hint=error.hint)
-            except QizhenError as error:
-                return _page("fault.html", 503, fault=error.fault, hint=error.hint)
-            except Exception:  # noqa: BLE001 - the person gets a page, the log the rest
-                number = secrets.token_hex(4)
-                _log.exception("page failed, record %s", number)
-                return _page("fault.html", 500, fault="程序出错，没有查成。", hint=f"请再试一次；仍不行时把记录编号 {number} 告诉管理员")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the person gets a page
+                problem = problem_of(error)
+                return _page("fault.html", problem.status_code, told=problem.detail)
 
         return handled
 
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(route_class=PageRoute, dependencies=[require("drugs")], include_in_schema=False)
 
 
-def current_release(request: Request) -> Release:
+def current_release(service: Serving) -> Release:
     """The published release, the new one as soon as another is published."""
-    release: Release = request.app.state.shelf.current()
-    return release
+    return service.shelf.current()
 
 
 Current = Annotated[Release, Depends(current_release)]
@@ -198,7 +183,7 @@ def _adding(documents: Sequence[Document]) -> Callable[[Document], str]:
 
 def _suggest(release: Release, typed: str) -> Found:
     if len(typed) > LONGEST_QUERY:
-        raise PageError(422, f"药名有 {len(typed)} 个字，太长了。", f"请只写药名，不超过 {LONGEST_QUERY} 个字")
+        raise Problem(422, f"药名有 {len(typed)} 个字，太长了。请只写药名，不超过 {LONGEST_QUERY} 个字。")
     return suggest(release, typed)
 
 
@@ -224,19 +209,19 @@ def _document(release: Release, document_id: str) -> Document:
     document = release.document(document_id)
     if document is None or document.kind != "drug":
         what = "是疾病或其他资料，不是药品" if document else "没有收录"
-        raise PageError(404, f"知识库的当前版本中，编号“{document_id}”{what}。", "请按药名查找；旧链接所指的药品可能已在新版本中移除")
+        raise Problem(404, f"知识库的当前版本中，编号“{document_id}”{what}。请按药名查找；旧链接所指的药品可能已在新版本中移除。")
     return document
 
 
 def _drugs(release: Release, chosen: Sequence[str]) -> tuple[list[Drug], list[str]]:
-    """The drugs of these ids, each once, and the titles of those given twice. Raises PageError that names every id not held."""
+    """The drugs of these ids, each once, and the titles of those given twice. Raises Problem that names every id not held."""
     if len(chosen) > _MOST_ASKED:
-        raise PageError(422, f"选了 {len(chosen)} 种药，一次最多核对 {drug_check.MOST} 种，没有核对任何一对。", "请重新添加要核对的药品")
+        raise Problem(422, f"选了 {len(chosen)} 种药，一次最多核对 {drug_check.MOST} 种，没有核对任何一对。请重新添加要核对的药品。")
     documents = {name: release.document(name) for name in chosen}
     unknown = [name for name, document in documents.items() if document is None or document.kind != "drug"]
     if unknown:
         listed = "、".join(f"“{name}”" for name in unknown)
-        raise PageError(404, f"知识库的当前版本中没有收录这些编号的药品：{listed}。", "请按药名重新添加；没有核对任何一对")
+        raise Problem(404, f"知识库的当前版本中没有收录这些编号的药品：{listed}。请按药名重新添加；没有核对任何一对。")
     drugs: dict[tuple[int, ...], Drug] = {}
     repeated = []
     for name in chosen:

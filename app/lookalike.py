@@ -14,6 +14,7 @@ from indexer.terms import fold
 _MOST_NOTICES = 2
 # Edits between a misspelt name and a listed partner that it could be as well: 氯炳嗪 is two from 异丙嗪.
 _EDITS = 2
+_DRUG = frozenset({"drug"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,12 @@ def confusion_notices(release: Release, drugs: Sequence[Sequence[int]]) -> list[
             else:
                 notices.append(f"勿与“{near.title}”混淆{f'：{near.difference}' if near.difference else '。'}")
     return list(dict.fromkeys(notices))
+
+
+def could_mean(release: Release, written: str) -> list[int]:
+    """Drugs that a name nobody bears may be a slip for: near it in writing, or heard alike, and partners that it could mean as well."""
+    near = release.names.near(written, _DRUG) or release.names.heard(fold(written).strip(), _DRUG)[1]
+    return list(dict.fromkeys([*near, *other_meanings(release, written, near)]))
 
 
 def other_meanings(release: Release, written: str, positions: Sequence[int]) -> tuple[int, ...]:

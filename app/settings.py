@@ -45,6 +45,11 @@ def server_settings() -> ServerSettings:
     )
 
 
+def log_questions() -> bool:
+    """Whether the log may hold the text of questions; it may hold what patients told."""
+    return os.environ.get("QIZHEN_LOG_QUESTIONS", "") == "1"
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
     """What the next release is built with: `fast`, or a model of sentence-transformers, with what stands before its texts. An existing

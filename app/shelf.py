@@ -25,7 +25,7 @@ class ReleaseShelf:
     """
 
     def __init__(self, index: Path) -> None:
-        self._index = index
+        self.index = index
         self._open: OrderedDict[str, Future[Release]] = OrderedDict()
         self._served: Release | None = None
         self._lock = threading.Lock()
@@ -36,7 +36,7 @@ class ReleaseShelf:
 
         Raises the errors of `open_release`.
         """
-        release_id, served = current_id(self._index), self._served
+        release_id, served = current_id(self.index), self._served
         try:
             release = self._opening(release_id).result(_PATIENCE if served else None)
         except TimeoutError:
@@ -44,10 +44,10 @@ class ReleaseShelf:
                 raise
             return served
         except IndexMissingError:
-            if current_id(self._index) == release_id:
+            if current_id(self.index) == release_id:
                 raise
             return self.current()  # another was published and the first collected in between
-        if current_id(self._index) == release_id:
+        if current_id(self.index) == release_id:
             self._served = release
         return release
 
@@ -63,9 +63,10 @@ class ReleaseShelf:
         seen = ""
         while True:
             with contextlib.suppress(QizhenError, OSError):
-                if (release_id := current_id(self._index)) != seen:
-                    drug_names.prepare(self.current())
-                    seen = release_id
+                if current_id(self.index) != seen:
+                    release = self.current()
+                    drug_names.prepare(release)
+                    seen = release.id
             time.sleep(_LOOK_EVERY)
 
     def _opening(self, release_id: str) -> Future[Release]:
@@ -74,11 +75,13 @@ class ReleaseShelf:
             if opening is None or (opening.done() and opening.exception()):
                 opening = self._open[release_id] = self._opener.submit(self._opened, release_id)
             self._open.move_to_end(release_id)
-            while len(self._open) > _KEPT_OPEN:
-                self._open.popitem(last=False)  # closed when its last answer lets go of it
+            served = self._served.id if self._served else ""
+            others = [other for other in self._open if other != served]
+            for other in others[: len(self._open) - _KEPT_OPEN]:
+                del self._open[other]  # closed when its last answer lets go of it
         return opening
 
     def _opened(self, release_id: str) -> Release:
-        release = open_release(self._index, release_id)
+        release = open_release(self.index, release_id)
         release.prepare()
         return release

@@ -9,12 +9,11 @@ from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
+from site_client import site_client
 
 from app import drug_pages
 from app.drug_check import check, drug_of
 from app.drug_pages import POLICY
-from app.shelf import ReleaseShelf
-from app.site import create_site
 from app.surfacing import together
 from indexer.build import build_release
 from indexer.release import Release, publish_release
@@ -25,13 +24,13 @@ HOSTILE = "<script>alert(1)</script>\"&'{{7*7}}"
 
 @pytest.fixture(scope="module")
 def client(shipped_index: Path) -> Iterator[TestClient]:
-    with TestClient(create_site(ReleaseShelf(shipped_index))) as client:
+    with site_client(shipped_index) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def small(sample_index: Path) -> Iterator[TestClient]:
-    with TestClient(create_site(ReleaseShelf(sample_index))) as client:
+    with site_client(sample_index) as client:
         yield client
 
 
@@ -262,7 +261,7 @@ def test_hostile_names_and_texts_are_shown_as_they_are(write_lines: Callable[...
     }
     other = {"id": "y", "kind": "drug", "title": "乙药", "sections": [{"title": "禁忌", "text": "孕妇禁用。"}]}
     build_release(tmp_path / "index", [write_lines([hostile, other])])
-    with TestClient(create_site(ReleaseShelf(tmp_path / "index"))) as client:
+    with site_client(tmp_path / "index") as client:
         pages = [
             client.get("/drugs", params={"q": HOSTILE}),
             client.get("/drugs", params={"q": "某药"}),
@@ -288,7 +287,7 @@ def test_a_new_release_is_taken_over(write_lines: Callable[..., Path], tmp_path:
         return {"id": "a", "kind": "drug", "title": title, "sections": [{"title": "适应症", "text": "用于治疗。"}]}
 
     first = build_release(tmp_path / "index", [write_lines([row("甲药")])])
-    with TestClient(create_site(ReleaseShelf(tmp_path / "index"))) as client:
+    with site_client(tmp_path / "index") as client:
         assert "甲药" in client.get("/drugs/a").text
         build_release(tmp_path / "index", [write_lines([row("乙药")])])
         assert "乙药" in client.get("/drugs", params={"q": "yy"}).text
@@ -304,7 +303,7 @@ def test_a_text_past_its_last_day_says_so_wherever_it_is_quoted(write_lines: Cal
 
     rows = [row("a", "甲硝唑片", "氯丙嗪", "2026-01-31"), row("b", "氯丙嗪", "甲硝唑片", "2999-01-02")]
     build_release(tmp_path / "index", [write_lines(rows)], today=date(2026, 1, 1))
-    with TestClient(create_site(ReleaseShelf(tmp_path / "index"))) as client:
+    with site_client(tmp_path / "index") as client:
         monograph, pair = words(client.get("/drugs/a").text), checked(client, "a", "b")
     assert monograph.count("有效期至2026-01-31，已经过期，请核对现行版本") == 2
     assert "有效期至2026-01-31，已经过期" in pair
@@ -313,10 +312,10 @@ def test_a_text_past_its_last_day_says_so_wherever_it_is_quoted(write_lines: Cal
 
 
 def test_no_release_is_told(tmp_path: Path) -> None:
-    with TestClient(create_site(ReleaseShelf(tmp_path))) as client:
+    with site_client(tmp_path) as client:
         answer = client.get("/drugs")
         assert answer.status_code == 503
-        assert "还没有发布的知识库运行qizhenindexbuild建立索引" in words(answer.text)
+        assert "还没有发布的知识库。运行qizhenindexbuild建立索引" in words(answer.text)
 
 
 def test_a_fault_of_the_program_is_told_and_logged(
@@ -328,7 +327,7 @@ def test_a_fault_of_the_program_is_told_and_logged(
     monkeypatch.setattr(drug_pages, "suggest", fail)
     answer = client.get("/drugs", params={"q": "x"})
     assert answer.status_code == 500
-    number = re.search(r"程序出错，没有查成。请再试一次；仍不行时把记录编号([0-9a-f]{8})告诉管理员。", words(answer.text))
+    number = re.search(r"没有完成：程序出错，可以再试一次；仍不行时把记录编号([0-9a-f]{8})告诉管理员。", words(answer.text))
     assert number
     assert number[1] in caplog.text
     assert "secret detail" not in answer.text

@@ -17,6 +17,8 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 
 from app.drug_names import drug_names, prepare, suggest
+from app.generators import QuotingGenerator
+from app.service import Service
 from app.shelf import ReleaseShelf
 from app.site import create_site
 from indexer.build import build_release
@@ -43,7 +45,8 @@ def main() -> None:
         queries = [_typed(release, pick) for _ in range(asked.queries)]
         prepare(release)
         _report("suggest", [_timed(suggest, release, query) for query in queries])
-        client = TestClient(create_site(shelf))
+        service = Service(shelf, lambda _: QuotingGenerator(), lambda: {"quoting": "原文摘录"})
+        client = TestClient(create_site(service), client=("127.0.0.1", 50_000))
 
         def get(path: str, **parameters: object) -> None:
             client.get(path, params=parameters).raise_for_status()
