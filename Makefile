@@ -28,6 +28,7 @@ bench: $(VENV)/all
 	$(BIN)/python tests/benchmarks/search_quality.py $(ARGS)
 	$(BIN)/python tests/benchmarks/claims.py
 	$(BIN)/python tests/benchmarks/drug_names.py
+	$(BIN)/python tests/benchmarks/answers_over_http.py
 	$(BIN)/python tests/benchmarks/releases.py
 
 # A model of 11 million parameters, trained and tuned on kb_data in var/mini: about three quarters of an hour on two cores.
