@@ -28,6 +28,8 @@ bench: $(VENV)/all
 	$(BIN)/python tests/benchmarks/answers.py $(ARGS)
 	$(BIN)/python tests/benchmarks/search_quality.py $(ARGS)
 	$(BIN)/python tests/benchmarks/claims.py
+	$(BIN)/python tests/benchmarks/drug_names.py
+	$(BIN)/python tests/benchmarks/answers_over_http.py
 	$(BIN)/python tests/benchmarks/releases.py
 	$(BIN)/python tests/benchmarks/scale.py
 

@@ -45,7 +45,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is shown. A refused or clarifying answer has no sentences; its first notices say why."""
+    """What is shown. A refused or clarifying answer has no sentences; its first notices say why.
+
+    `verdicts` are the checker's, one for each sentence that the generator proposed; they are counted, never shown.
+    """
 
     question: str
     status: Status
@@ -56,6 +59,7 @@ class Answer:
     release: str
     generator: str
     milliseconds: float
+    verdicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +96,13 @@ def ask_by_sentence(
     units, withheld = without_instructions(finding.units) if isinstance(finding, Evidence) else ([], [])
     yield Found(_since(started), len(units), tuple(first))
     said: list[Said] = []
-    spoken_by, told = generator.name, []
+    spoken_by, told, verdicts = generator.name, [], []
     if isinstance(finding, Evidence):
         gate = Gate(units)
         for one in _numbered(release, units, gate.checked(generator, resolved.text)):
             said.append(one)
             yield one
+        verdicts = gate.verdicts
         spoken_by = QuotingGenerator.name if gate.fell_back else generator.name
         told = [*gate.notices, *finding.notices, *withheld, *(_confusions(release, resolved) if said else [])]
     status, last, candidates = _outcome(release, resolved.text, finding, said)
@@ -111,6 +116,7 @@ def ask_by_sentence(
         release=release.id,
         generator=spoken_by,
         milliseconds=_since(started),
+        verdicts=tuple(verdicts),
     )
 
 

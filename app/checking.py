@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from app.citations import Unit
-from app.claims import Check, check_claim
+from app.claims import Check, Verdict, check_claim
 from app.generators import Draft, Generator, statements
 from app.lexicon import INDICATIONS
 from app.prompt import is_no_answer
@@ -65,11 +65,13 @@ def _wordings(units: Sequence[Unit]) -> Iterator[list[str]]:
 class Gate:
     """What of the evidence has been said, and what may still be said.
 
-    After `checked`, `notices` are what the reader must be told, and `fell_back` says that none of the sentences is the generator's.
+    After `checked`, `notices` are what the reader must be told, `verdicts` what was found of each of the generator's sentences, and
+    `fell_back` says that none of them is shown.
     """
 
     def __init__(self, evidence: Sequence[Unit]) -> None:
         self.notices: list[str] = []
+        self.verdicts: list[Verdict] = []
         self.fell_back = False
         self._shown = 0
         self._phrased = False
@@ -101,6 +103,7 @@ class Gate:
         """The draft as it may be shown, the evidence it comes nearest to, or nothing."""
         cited = dict.fromkeys(self._groups[number] for number in draft.units if number in self._groups)
         groups = [group for group in cited if self._supports(group, draft.text)]
+        self.verdicts.append("supported" if groups else self._verdict(list(cited), draft.text))
         if not groups:
             return self._repaired(draft)
         if all(self._is_said(group, draft.text) for group in groups):
@@ -136,6 +139,11 @@ class Gate:
             return True
         whole = says_all(text, unit) or not _HARMFUL_IN_PART.search(fold(text))
         return whole and check_against(text, [unit]).verdict == "supported"
+
+    def _verdict(self, cited: Sequence[tuple[int, ...]], text: str) -> Verdict:
+        """Of a sentence that may not be shown as it is: contradicted where what it cites says otherwise."""
+        verdict = check_against(text, [self._unit(group) for group in cited]).verdict if cited else "unsupported"
+        return "unsupported" if verdict == "supported" else verdict  # supported in part only, which is not enough
 
     def _is_said(self, group: tuple[int, ...], text: str) -> bool:
         """Whether what is shown already says all of a statement, or all of a sentence about it."""

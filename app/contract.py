@@ -3,9 +3,11 @@
 from dataclasses import asdict
 from typing import Any
 
-from app.answering import Answer, Candidate
+from app.answering import Answer, Candidate, Found, Said, Sentence
 from app.citations import Citation
 from app.drug_card import DrugCard
+from indexer.documents import Document
+from indexer.release import Manifest
 from indexer.search import Hit
 
 
@@ -15,7 +17,7 @@ def answer_json(answer: Answer, question_id: str = "") -> dict[str, Any]:
         "id": question_id,
         "question": answer.question,
         "status": answer.status,
-        "sentences": [{"text": s.text, "citations": list(s.citations)} for s in answer.sentences],
+        "sentences": [sentence_json(sentence) for sentence in answer.sentences],
         "citations": [citation_json(citation) for citation in answer.citations],
         "notices": list(answer.notices),
         "candidates": [candidate_json(candidate) for candidate in answer.candidates],
@@ -23,6 +25,21 @@ def answer_json(answer: Answer, question_id: str = "") -> dict[str, Any]:
         "generator": answer.generator,
         "milliseconds": answer.milliseconds,
     }
+
+
+def sentence_json(sentence: Sentence) -> dict[str, Any]:
+    """A sentence with the numbers of its citations."""
+    return {"text": sentence.text, "citations": list(sentence.citations)}
+
+
+def found_json(found: Found) -> dict[str, Any]:
+    """What is known of an answer before its first sentence, in the keys of an answer."""
+    return {"notices": list(found.notices), "milliseconds": found.milliseconds}
+
+
+def said_json(said: Said) -> dict[str, Any]:
+    """What one more sentence adds to an answer, in the keys of an answer."""
+    return {"sentences": [sentence_json(said.sentence)], "citations": [citation_json(citation) for citation in said.citations]}
 
 
 def citation_json(citation: Citation) -> dict[str, Any]:
@@ -59,6 +76,20 @@ def hit_json(hit: Hit, *, explained: bool = False) -> dict[str, Any]:
         "similarity": round(hit.similarity, 6),
         **({"explain": parts} if explained else {}),
     }
+
+
+def document_json(document: Document, release: str) -> dict[str, Any]:
+    """A document; `text[start:end]` of a section is its body."""
+    sections = [asdict(section) for section in document.sections]
+    facts = {"id": document.id, "kind": document.kind, "title": document.title, "aliases": list(document.aliases)}
+    return {**facts, "text": document.text, "sections": sections, "source": asdict(document.source), "release": release}
+
+
+def manifest_json(manifest: Manifest, published: str) -> dict[str, Any]:
+    """A release as `qizhen index releases --json` has it."""
+    row = {**asdict(manifest), "current": manifest.id == published}
+    row.pop("files")
+    return row
 
 
 def card_json(card: DrugCard) -> dict[str, Any]:

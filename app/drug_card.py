@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.answering import Candidate, candidate_of
-from app.lookalike import Confusable, confusable_with
+from app.lookalike import Confusable, confusable_with, could_mean
 from indexer.documents import Document, Section
 from indexer.release import Release
 from indexer.terms import fold
@@ -33,8 +33,7 @@ def look_up(release: Release, name: str, section: str = "") -> DrugCard:
         mentions = [mention for mention in release.names.mentions(fold(name)) if not mention.is_other and mention.kind == "drug"]
         positions = _of_kind_drug(release, mentions[0].documents) if len(mentions) == 1 else []
     if not positions:
-        near = release.names.near(name, {"drug"}) or release.names.containing(name, {"drug"})
-        near = near or release.names.related(name, {"drug"})
+        near = could_mean(release, name) or release.names.containing(name, {"drug"}) or release.names.related(name, {"drug"})
         return DrugCard("unknown", None, (), _candidates(release, near))
     if len({fold(release.names.title(position)) for position in positions}) > 1:
         return DrugCard("ambiguous", None, (), _candidates(release, positions))

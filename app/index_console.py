@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from app.contract import manifest_json
 from app.questions_file import read_questions
 from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE, encoder_settings
 from app.trial import GoldenTrial
@@ -208,9 +209,7 @@ def index_lint(kb: Knowledge = None, as_json: AsJson = False) -> None:
 def index_releases(index: Index = DEFAULT_INDEX, as_json: AsJson = False) -> None:
     """列出所有版本：何时、何人、为何、从何而来；标明发布中的一个。"""
     published = current_id(index)
-    rows = [{**asdict(manifest), "current": manifest.id == published} for manifest in list_releases(index)]
-    for row in rows:
-        row.pop("files")
+    rows = [manifest_json(manifest, published) for manifest in list_releases(index)]
     if as_json:
         print_json({"current": published, "releases": rows})
         return

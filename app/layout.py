@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from app.addresses import page_of
 from app.answering import Answer, Found, Said, Sentence
 from app.checking import QUOTED_INSTEAD
 from app.citations import Citation, Unit
@@ -131,6 +132,7 @@ def panel(release: Release, document: Document, start: int, end: int, whole: boo
         "title": document.title,
         "section": section.title,
         "facts": [[name, value] for name, value in facts.items() if value],
+        "page": page_of(document) if document.kind == "drug" and superseded != SUPERSEDED["removed"] else "",
         "superseded": superseded,
         "whole": whole,
         "sections": [_cut(document, part, start, end) for part in shown],

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.citations import Unit
-from indexer.documents import Document
+from indexer.documents import Document, Source
 from indexer.sections import Words
 from indexer.terms import fold
 
@@ -56,8 +56,12 @@ def review_notices(units: Iterable[Unit]) -> list[str]:
     return [*(f"引用的资料{state}。" for state in states), *_expiry_notices(documents)]
 
 
+def is_expired(source: Source) -> bool:
+    """Whether the last day on which a source holds is over."""
+    return bool(source.expires) and source.expires < datetime.datetime.now().astimezone().date().isoformat()
+
+
 def _expiry_notices(documents: Iterable[Document]) -> Iterator[str]:
-    today = datetime.datetime.now().astimezone().date().isoformat()
     for document in documents:
-        if document.source.expires and document.source.expires < today:
+        if is_expired(document.source):
             yield f"引用的资料“{document.title}”有效期至 {document.source.expires}，已经过期，请核对现行版本。"

@@ -1,47 +1,25 @@
 """One process that serves the chat and the HTTP interface, on this machine only."""
 
-import contextlib
-import ipaddress
+import logging
 import os
 import secrets
 import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import MutableMapping
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from app.access import is_loopback
+from app.drug_names import prepare
 from app.generators import Generator
-from app.open_generator import open_generator
-from app.settings import ServerSettings, model_settings, reranker_name, server_settings
+from app.guard import Guard
+from app.open_generator import on_offer, open_generator
+from app.service import Service
+from app.settings import ServerSettings, log_questions, model_settings, reranker_name, server_settings
 from app.shelf import ReleaseShelf
-from indexer.errors import QizhenError, ServeError
-from indexer.sounds import sound
-
-_POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # Chainlit compiles our elements in the browser
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "connect-src 'self'",
-        "font-src 'self' data:",
-        "worker-src 'self' blob:",
-        "frame-ancestors 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-    )
-)
-_HEADERS = (
-    (b"content-security-policy", _POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-)
-_CLOSED = ("/docs", "/redoc", "/openapi.json")
+from indexer.errors import ServeError
 
 
 @cache
@@ -73,30 +51,31 @@ def check_address(host: str, port: int) -> None:
             raise ServeError(f"不能监听 `{host}:{port}`：{error.strerror}", "换一个端口：--port 8001") from error
 
 
-def is_loopback(host: str) -> bool:
-    """Whether an address is reachable from this machine only."""
-    if host == "localhost":
-        return True
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
-
-
 def serve(settings: ServerSettings, open_page: bool = False) -> None:
     """Serve until stopped; with `open_page`, show the page in a browser where this machine has a screen."""
     import uvicorn
 
     application = create_application(settings)
-    shelf().current()  # a missing or damaged release is told here, not in the chat
+    prepare(shelf().current())  # a missing or damaged release is told here, not in the chat
     shelf().watch()
-    sound("")  # the table of syllables is read now, not under the first misspelt question
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{address}:{settings.port}/"
     sys.stderr.write(f"启真已启动：{url}  （按 Ctrl-C 停止）\n")
+    _log_requests()
     has_screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if open_page and has_screen:
         threading.Timer(1.0, webbrowser.open, [url]).start()
     uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning", server_header=False)
+
+
+def _log_requests() -> None:
+    """Requests and answers as lines of JSON on stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter('{"time": "%(asctime)s", "log": %(message)s}', "%Y-%m-%dT%H:%M:%S%z"))
+    requests = logging.getLogger("qizhen.requests")
+    requests.addHandler(handler)
+    requests.setLevel(logging.INFO)
+    requests.propagate = False
 
 
 def create_application(settings: ServerSettings) -> Any:
@@ -117,73 +96,10 @@ def create_application(settings: ServerSettings) -> Any:
 
     web_page.prepare(folder, settings.port)
 
-    from chainlit.utils import mount_chainlit
-    from fastapi import FastAPI, HTTPException
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from app.site import SiteFirst, create_chat, create_site
 
-    application = FastAPI(title="启真", docs_url=None, redoc_url=None, openapi_url=None)
-
-    @application.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @application.get("/readyz")
-    def readyz() -> dict[str, str]:  # in a thread: it may wait for a release to open
-        try:
-            return {"status": "ok", "release": shelf().current().id}
-        except QizhenError as error:
-            raise HTTPException(503, error.fault) from error
-
-    @application.get("/api/{path:path}")
-    async def no_such_api(path: str) -> None:
-        raise HTTPException(404, f"没有接口 /api/{path}")
-
-    mount_chainlit(app=application, target=str(Path(__file__).parent / "chat_ui.py"), path="/")
-    # Only requests that name this machine: a page elsewhere cannot reach us through a name it controls (DNS rebinding).
-    guarded = TrustedHostMiddleware(application, allowed_hosts=["127.0.0.1", "localhost", "[::1]", settings.host])
-    return SecurityHeaders(guarded)
-
-
-class SecurityHeaders:
-    """Adds headers to every response and closes Chainlit's own interface description; plain ASGI, so streams pass unbuffered."""
-
-    def __init__(self, application: Any) -> None:
-        self._application = application
-
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        """Handle one connection."""
-        if scope["type"] == "lifespan":
-            await self._application(scope, receive, send)
-            return
-        if _is_foreign(scope):  # another page on this machine must not speak with the user's cookie
-            refusal: dict[str, Any] = {"type": "websocket.close", "code": 1008}
-            if scope["type"] == "http":
-                await send({"type": "http.response.start", "status": 403, "headers": list(_HEADERS)})
-                refusal = {"type": "http.response.body", "body": b""}
-            await send(refusal)
-            return
-        if scope["type"] != "http":
-            await self._application(scope, receive, send)
-            return
-        if scope["path"] in _CLOSED:
-            await send({"type": "http.response.start", "status": 404, "headers": list(_HEADERS)})
-            await send({"type": "http.response.body", "body": b""})
-            return
-
-        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_HEADERS]
-            await send(message)
-
-        await self._application(scope, receive, send_with_headers)
-
-
-def _is_foreign(scope: MutableMapping[str, Any]) -> bool:
-    """Whether a web socket or a writing request comes from a page of another origin."""
-    headers = dict(scope["headers"])
-    origin = headers.get(b"origin", b"").decode("latin-1")
-    reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD", "OPTIONS")
-    return bool(origin) and not reads and urlsplit(origin).netloc != headers.get(b"host", b"").decode("latin-1")
+    service = Service(shelf(), generator, lambda: on_offer(model_settings()), log_questions())
+    return Guard(SiteFirst(create_site(service), create_chat()), {"127.0.0.1", "localhost", "::1", settings.host})
 
 
 def _secret(path: Path) -> str:

@@ -45,6 +45,11 @@ def server_settings() -> ServerSettings:
     )
 
 
+def log_questions() -> bool:
+    """Whether the log may hold the text of questions; it may hold what patients told."""
+    return os.environ.get("QIZHEN_LOG_QUESTIONS", "") == "1"
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderSettings:
     """What the next release is built with: `fast`, `accurate`, `auto` (the one or the other, by how much there is to embed), or a model of

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from app import drug_names
 from indexer.errors import IndexMissingError, QizhenError
 from indexer.release import Release, current_id, open_release
 
@@ -24,7 +25,7 @@ class ReleaseShelf:
     """
 
     def __init__(self, index: Path, reranker: str = "") -> None:
-        self._index, self._reranker = index, reranker
+        self.index, self._reranker = index, reranker
         self._open: OrderedDict[str, Future[Release]] = OrderedDict()
         self._served: Release | None = None
         self._lock = threading.Lock()
@@ -35,7 +36,7 @@ class ReleaseShelf:
 
         Raises the errors of `open_release`.
         """
-        release_id, served = current_id(self._index), self._served
+        release_id, served = current_id(self.index), self._served
         try:
             release = self._opening(release_id).result(_PATIENCE if served else None)
         except TimeoutError:
@@ -43,10 +44,10 @@ class ReleaseShelf:
                 raise
             return served
         except IndexMissingError:
-            if current_id(self._index) == release_id:
+            if current_id(self.index) == release_id:
                 raise
             return self.current()  # another was published and the first collected in between
-        if current_id(self._index) == release_id:
+        if current_id(self.index) == release_id:
             self._served = release
         return release
 
@@ -55,16 +56,17 @@ class ReleaseShelf:
         return self._opening(release_id).result()
 
     def watch(self) -> None:
-        """From now on, open what is published before anybody asks."""
+        """From now on, open what is published before anybody asks, and then lay out what the look-up of drugs needs."""
         threading.Thread(target=self._look, name="releases", daemon=True).start()
 
     def _look(self) -> None:
         seen = ""
         while True:
             with contextlib.suppress(QizhenError, OSError):
-                if (release_id := current_id(self._index)) != seen:
-                    self.current()
-                    seen = release_id
+                if current_id(self.index) != seen:
+                    release = self.current()
+                    drug_names.prepare(release)
+                    seen = release.id
             time.sleep(_LOOK_EVERY)
 
     def _opening(self, release_id: str) -> Future[Release]:
@@ -73,11 +75,13 @@ class ReleaseShelf:
             if opening is None or (opening.done() and opening.exception()):
                 opening = self._open[release_id] = self._opener.submit(self._opened, release_id)
             self._open.move_to_end(release_id)
-            while len(self._open) > _KEPT_OPEN:
-                self._open.popitem(last=False)  # closed when its last answer lets go of it
+            served = self._served.id if self._served else ""
+            others = [other for other in self._open if other != served]
+            for other in others[: len(self._open) - _KEPT_OPEN]:
+                del self._open[other]  # closed when its last answer lets go of it
         return opening
 
     def _opened(self, release_id: str) -> Release:
-        release = open_release(self._index, release_id, reranker=self._reranker)
+        release = open_release(self.index, release_id, reranker=self._reranker)
         release.prepare()
         return release

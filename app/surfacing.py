@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from app.citations import Unit
 from app.patient import Patient, is_for_patient, names_patient
 from app.question import Question
-from app.selection import DOSE, INTERACTION, class_names, for_populations, in_sections, unique, warnings
+from app.selection import DOSE, INTERACTION, class_names, for_populations, in_sections, unique, units_of, warnings
 from app.subject import Subject, documents_of, spellings
 from indexer.documents import Document
 from indexer.release import Release
@@ -16,6 +16,7 @@ _CONTRAINDICATIONS = "禁忌"
 _WARNED = (_CONTRAINDICATIONS, "注意事项", "特殊人群")
 _ALLERGIC = re.compile("过敏|诱发|皮试|皮肤试验")
 _FORBIDDEN = re.compile(r"禁用|忌用|禁止|不得|不能|不可使用|不应使用|不宜使用|应避免")
+_MADE_OF = ("药物类别", "成分", "规格与剂型")
 _CLASS_STEM = re.compile(r"^(.{2,})类")
 
 
@@ -42,6 +43,24 @@ def together(release: Release, drugs: Sequence[Subject], beside: Sequence[Subjec
             if other.documents != subject.documents:
                 found += _of_other(release, subject, other) + _of_other(release, other, subject)
     return unique(found)
+
+
+def forbids_together(release: Release, units: Sequence[Unit]) -> bool:
+    """Whether one of the sentences about two drugs is a contraindication, and none of the allergic: 对阿莫西林过敏者禁用."""
+    titles = release.guide.titles(_CONTRAINDICATIONS)
+    return any(fold(unit.section.title) in titles and not _ALLERGIC.search(unit.text) for unit in units)
+
+
+def of_one_ingredient(release: Release, subject: Subject, other: Subject) -> list[Unit]:
+    """Sentences on what either drug is made of that name the other: a fixed combination, a pro-drug, another strength."""
+    return unique([*_made_of(release, subject, other), *_made_of(release, other, subject)])
+
+
+def _made_of(release: Release, subject: Subject, other: Subject) -> list[Unit]:
+    names = spellings(release, other)
+    sections = [(d, s) for d in documents_of(release, subject) for name in _MADE_OF for s in release.guide.find(d, name)]
+    units = [unit for document, section in sections for unit in units_of(document, section)]
+    return [unit for unit in units if _speaks_of(release, fold(unit.text), other, names)]
 
 
 def warned_first(question: Question, found: list[Unit], touched: list[Unit]) -> list[Unit]:

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cached_property
+from functools import cache, cached_property
 
 from ahocorasick_rs import AhoCorasick, MatchKind
 from rapidfuzz import process
@@ -135,9 +135,18 @@ class NameIndex:
         alike = self._sounds.get(sound(folded), ())
         ranked = [(0, surface) for surface in alike if surface != folded and 2 * len(set(stem) & set(surface)) >= len(set(stem))]
         if len(stem) >= _FEWEST_STEM_CHARACTERS:
-            matches = process.extract(folded, self._surfaces, scorer=Levenshtein.distance, score_cutoff=2, limit=20 * limit)
+            alike_begun = self._by_beginning.get(stem[0], ())
+            matches = process.extract(folded, alike_begun, scorer=Levenshtein.distance, score_cutoff=2, limit=20 * limit)
             ranked += [(int(distance), surface) for surface, distance, _ in matches if self._is_slip(folded, stem, surface)]
         return self._first_documents((surface for _, surface in sorted(ranked)), kinds, limit)
+
+    @cached_property
+    def _by_beginning(self) -> dict[str, list[str]]:
+        """Names by the first character of what is left without dosage form: a slip is looked for among those that begin alike."""
+        begun: dict[str, list[str]] = defaultdict(list)
+        for surface in self._surfaces:
+            begun[_strip_form(surface, self._words)[0]].append(surface)
+        return begun
 
     def _is_slip(self, folded: str, stem: str, surface: str) -> bool:
         """One edit; two in a longer name without dosage form; one character mistaken in a product's name of the same form."""
@@ -156,12 +165,22 @@ class NameIndex:
         return Counter(fold(document.title)[:2] for document in self._by_position.values() if document.kind == "drug")
 
     def one_edit_apart(self, position: int) -> list[int]:
-        """Drugs whose names, without dosage form and salt, are one edit from this one's: 阿昔洛韦 and 伐昔洛韦. Nearest spelling first."""
+        """Drugs whose names, without dosage form and salt, are one edit from this one's: 阿昔洛韦 and 伐昔洛韦."""
         own = self._drug_stems.get(position, "")
         if len(own) < _FEWEST_STEM_CHARACTERS:
             return []
-        matches = process.extract(own, self._drug_stems, scorer=Levenshtein.distance, score_cutoff=1, limit=None)
-        return [other for stem, distance, other in matches if distance == 1 and len(stem) >= _FEWEST_STEM_CHARACTERS]
+        near = {position for key in _one_less(own) for position in self._stems_one_less.get(key, ())}
+        stems = self._drug_stems
+        return sorted(other for other in near if Levenshtein.distance(own, stems[other], score_cutoff=1) == 1)
+
+    @cached_property
+    def _stems_one_less(self) -> dict[str, list[int]]:
+        """Stems of drugs long enough to be mistaken, whole and less each of their characters: two that are one edit apart share one."""
+        held: dict[str, list[int]] = defaultdict(list)
+        for position, stem in self._drug_stems.items():
+            for key in _one_less(stem) if len(stem) >= _FEWEST_STEM_CHARACTERS else ():
+                held[key].append(position)
+        return held
 
     @cached_property
     def _drug_stems(self) -> dict[int, str]:
@@ -372,6 +391,11 @@ class NameIndex:
         return head + surface + tail if head or tail else ""
 
 
+def _one_less(text: str) -> set[str]:
+    """The text, and the text without each of its characters."""
+    return {text, *(text[:at] + text[at + 1 :] for at in range(len(text)))}
+
+
 def _inside_latin_word(text: str, start: int, end: int) -> bool:
     """True where an ASCII name is only a part of a longer word."""
     left = start > 0 and _is_latin(text[start]) and _is_latin(text[start - 1])
@@ -404,8 +428,13 @@ def _spellings(name: str, words: Words, own_forms: bool) -> list[str]:
     return spelled
 
 
+@cache
+def _longest_first(forms: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
 def _strip_form(name: str, words: Words) -> str:
-    for form in sorted(words.forms, key=len, reverse=True):
+    for form in _longest_first(words.forms):
         if name.endswith(form) and len(name) > len(form):
             return name[: -len(form)]
     return name.removeprefix("注射用")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from app.answering import Found, Said, ask, ask_by_sentence
 from app.generators import Draft
-from app.layout import escape, groups, leading, message_pieces, panel, source_rows, unfinished_message
+from app.layout import SUPERSEDED, escape, groups, leading, message_pieces, panel, source_rows, unfinished_message
 from app.safety import EMERGENCY
 from indexer.release import Release
 
@@ -82,9 +82,26 @@ def test_the_panel_cuts_the_text_at_the_cited_words(sample: Release) -> None:
     ]
     assert ["修订日期", "2025-01-02"] in shown["facts"]
     assert ["知识库版本", sample.id] in shown["facts"]
+    assert shown["page"] == "/drugs/drug/a"
     whole = panel(sample, document, section.start + 2, section.start + 6, whole=True)
     assert whole is not None
     assert [part["cited"] for part in whole["sections"]] == ["中耳炎。", "", "", "", ""]
+
+
+def test_only_a_drug_has_a_page(sample: Release) -> None:
+    disease = sample.document("disease/g")
+    assert disease is not None
+    shown = panel(sample, disease, disease.sections[0].start, disease.sections[0].end, whole=False)
+    assert shown is not None
+    assert shown["page"] == ""
+
+
+def test_a_drug_that_was_withdrawn_has_no_page(sample: Release) -> None:
+    document = sample.document("drug/a")
+    assert document is not None
+    start, end = document.sections[0].start, document.sections[0].end
+    pages = {told: panel(sample, document, start, end, whole=False, superseded=told) for told in SUPERSEDED.values()}
+    assert [shown and shown["page"] for shown in pages.values()] == ["/drugs/drug/a", ""]
 
 
 def test_a_place_across_sections_or_backwards_opens_nothing(sample: Release) -> None:

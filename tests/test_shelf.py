@@ -11,7 +11,7 @@ import pytest
 from app import shelf
 from app.shelf import ReleaseShelf
 from indexer.build import build_release
-from indexer.errors import IndexDamagedError
+from indexer.errors import IndexDamagedError, IndexMissingError
 from indexer.release import Release, open_release, release_folder
 
 Write = Callable[..., Path]
@@ -86,3 +86,19 @@ def test_a_damaged_release_is_told_and_opened_once_it_is_mended(index: Path, wri
         opened.current()
     vectors.write_bytes(whole)
     assert opened.current().id == second
+
+
+def test_whoever_asks_for_many_other_releases_never_closes_the_one_in_use(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, openings = ReleaseShelf(index), []
+    served = opened.current()
+
+    def noted(folder: Path, release_id: str) -> Release:
+        openings.append(release_id)
+        return open_release(folder, release_id)
+
+    monkeypatch.setattr(shelf, "open_release", noted)
+    for number in range(9):
+        with pytest.raises(IndexMissingError):
+            opened.get(f"20260101-000000-{number:08x}")
+    assert opened.current() is served
+    assert served.id not in openings

@@ -16,6 +16,7 @@ export default function Source() {
         ))}
       </dl>
       <button type="button" className="qz-whole" onClick={toggle}>{props.whole ? "只看这一节" : "打开全文"}</button>
+      {props.page ? <a className="qz-whole" href={props.page} target="_blank" rel="noopener">药品页</a> : null}
       {(props.sections || []).map((section, index) => (
         <section key={index}>
           <h3>{section.title}</h3>

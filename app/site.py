@@ -1,0 +1,52 @@
+"""Where the site is put together: our pages and interfaces stand before the chat, which answers for every other address."""
+
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from app import api, drug_pages, openai_api, probes
+from app.problems import word_problems
+from app.service import Service
+from app.watch import Watch
+
+OURS = ("/drugs", "/site", "/api", "/v1", "/healthz", "/readyz", "/metrics")
+_ABOUT = "启真：每一句都标明出处的中文医学问答。错误是 application/problem+json（RFC 9457）。"
+_STATIC = Path(__file__).parent / "pages" / "static"
+
+
+def create_site(service: Service) -> FastAPI:
+    """The application that answers for OURS. Every route names what it takes to use it (`app/access.py`)."""
+    site = FastAPI(title="启真", version="1", description=_ABOUT, openapi_url=None, docs_url=None, redoc_url=None)
+    site.state.service = service
+    for router in (drug_pages.router, api.router, openai_api.router, probes.router):
+        site.include_router(router)
+    site.mount("/site", StaticFiles(directory=_STATIC), name="site")
+    word_problems(site)
+    site.add_middleware(Watch, service=service)
+    return site
+
+
+def create_chat() -> FastAPI:
+    """Chainlit. It reads its environment when it is imported, so that must be laid out before."""
+    from chainlit.utils import mount_chainlit
+
+    chat = FastAPI(title="启真", openapi_url=None, docs_url=None, redoc_url=None)
+    mount_chainlit(app=chat, target=str(Path(__file__).parent / "chat_ui.py"), path="/")
+    return chat
+
+
+class SiteFirst:
+    """Sends what is addressed to the site there, everything else to the chat, which would take any address."""
+
+    def __init__(self, site: Any, chat: Any) -> None:
+        self._site = site
+        self._chat = chat
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Handle one connection."""
+        path = scope.get("path", "")
+        ours = scope["type"] == "http" and any(path == own or path.startswith(own + "/") for own in OURS)
+        await (self._site if ours else self._chat)(scope, receive, send)

@@ -1,0 +1,74 @@
+"""Every route of the site asks who may use it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+from site_client import quoting_service, site_client
+
+from app.access import Access, Scope, is_loopback
+from app.site import create_site
+
+# Health is told to whoever asks; style and script hold nothing of anybody.
+OPEN = {"/healthz", "/readyz", "/site"}
+SCOPES = {
+    "/drugs": "drugs",
+    "/drugs/suggest": "drugs",
+    "/drugs/interactions": "drugs",
+    "/drugs/interactions/suggest": "drugs",
+    "/drugs/{document_id:path}": "drugs",
+    "/api/v1/ask": "ask",
+    "/api/v1/search": "documents",
+    "/api/v1/drugs": "drugs",
+    "/api/v1/documents/{document_id:path}": "documents",
+    "/api/v1/releases": "releases",
+    "/api/v1/openapi.json": "ask",
+    "/v1/models": "ask",
+    "/v1/chat/completions": "ask",
+    "/metrics": "metrics",
+}
+
+
+def scopes(dependant: Dependant) -> Iterator[str]:
+    for inner in dependant.dependencies:
+        if isinstance(inner.call, Access):
+            yield inner.call.scope
+        yield from scopes(inner)
+
+
+def test_every_route_names_what_it_takes_to_use_it(sample_index: Path) -> None:
+    asked: dict[str | None, list[str]] = {}
+    for route in iter_route_contexts(create_site(quoting_service(sample_index)).routes):
+        dependant = getattr(route, "dependant", None)
+        asked.setdefault(route.path, []).extend(scopes(dependant) if dependant else ())
+    assert {path for path, named in asked.items() if not named} == OPEN
+    assert {path: named for path, named in asked.items() if named} == {path: [scope] for path, scope in SCOPES.items()}
+    assert set(SCOPES.values()) <= set(get_args(Scope))
+
+
+def test_from_elsewhere_nothing_is_answered_but_health(sample_index: Path) -> None:
+    client = site_client(sample_index, client=("192.0.2.7", 50_000))
+    paths = [path.replace("{document_id:path}", "drug/a") for path in SCOPES if path not in ("/api/v1/ask", "/v1/chat/completions")]
+    asked = {"question": "头孢克洛的禁忌是什么？"}
+    told = [client.get(path, params={"question": "x", "name": "x"}) for path in paths]
+    told += [
+        client.post("/api/v1/ask", json=asked),
+        client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "x"}]}),
+    ]
+    assert [answer.status_code for answer in told] == [403] * len(SCOPES)
+    assert all("还没有账户，只能在本机使用。要从别的机器使用，请通过 SSH 隧道。" in answer.text for answer in told)
+    kinds = {answer.headers["content-type"] for answer in told}
+    assert kinds == {"text/html; charset=utf-8", "application/problem+json"}
+    assert {client.get(path).status_code for path in ("/healthz", "/readyz", "/site/site.css")} == {200}
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True)]
+    + [(host, False) for host in ("0.0.0.0", "::", "192.168.1.2", "127.0.0.1.evil.example", "testclient", "")],
+)
+def test_only_this_machine_is_here(host: str, here: bool) -> None:
+    assert is_loopback(host) is here
