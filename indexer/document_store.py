@@ -16,7 +16,7 @@ from indexer.passages import Passage
 
 _SCHEMA = """
 CREATE TABLE documents (position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, title TEXT NOT NULL,
-    aliases TEXT NOT NULL, source TEXT NOT NULL, text TEXT NOT NULL, sections TEXT NOT NULL, digest TEXT NOT NULL,
+    aliases TEXT NOT NULL, source TEXT NOT NULL, text TEXT NOT NULL, sections TEXT NOT NULL, pages TEXT NOT NULL, digest TEXT NOT NULL,
     first_passage INTEGER NOT NULL, passages INTEGER NOT NULL);
 CREATE TABLE passages (position INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents (position),
     section INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL);
@@ -32,7 +32,7 @@ def write_documents(path: Path, documents: Iterable[tuple[Document, Sequence[Pas
         connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;" + _SCHEMA)
         first = 0
         for position, (document, passages) in enumerate(documents):
-            connection.execute("INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?)", _row(position, document, first, passages))
+            connection.execute("INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", _row(position, document, first, passages))
             rows = ((first + i, position, p.section, p.start, p.end) for i, p in enumerate(passages))
             connection.executemany("INSERT INTO passages VALUES (?,?,?,?,?)", rows)
             first += len(passages)
@@ -53,6 +53,7 @@ def _row(position: int, document: Document, first: int, passages: Sequence[Passa
         json.dumps(asdict(document.source), ensure_ascii=False),
         document.text,
         json.dumps([[s.title, s.start, s.end] for s in document.sections], ensure_ascii=False),
+        json.dumps(document.pages),
         document.digest,
         first,
         len(passages),
@@ -116,12 +117,15 @@ class DocumentStore:
             yield self._document(position)
 
     def _document(self, position: int) -> Document:
-        rows = self._rows("SELECT id, kind, title, aliases, text, sections, source, digest FROM documents WHERE position = ?", position)
+        rows = self._rows(
+            "SELECT id, kind, title, aliases, text, sections, source, pages, digest FROM documents WHERE position = ?", position
+        )
         if not rows:
             raise self._damaged(f"没有第 {position} 篇文档")
-        document_id, kind, title, aliases, text, sections, source, digest = rows[0]
+        document_id, kind, title, aliases, text, sections, source, pages, digest = rows[0]
         placed = tuple(Section(*section) for section in json.loads(sections))
-        document = Document(document_id, kind, title, tuple(json.loads(aliases)), text, placed, Source(**json.loads(source)))
+        origin, starts = Source(**json.loads(source)), tuple(json.loads(pages))
+        document = Document(document_id, kind, title, tuple(json.loads(aliases)), text, placed, origin, starts)
         if document.digest != digest:  # a text altered on disk must not be quoted
             raise self._damaged(f"文档 `{document_id}` 的内容与其摘要不符")
         return document

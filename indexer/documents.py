@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a document comes from. Every field may be empty; `revised` is an ISO date."""
+    """Where a document comes from. Every field may be empty; `revised` and `expires` (the last day it holds) are ISO dates."""
 
     title: str = ""
     publisher: str = ""
@@ -21,6 +22,7 @@ class Source:
     revised: str = ""
     licence: str = ""
     review: str = ""
+    expires: str = ""
 
     @property
     def label(self) -> str:
@@ -39,7 +41,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """One text of the knowledge base. `text[section.start:section.end]` is a section's body, exactly as it was given."""
+    """One text of the knowledge base. `text[section.start:section.end]` is a section's body, exactly as it was given.
+
+    `pages` holds where each page starts, page 1 first, and is empty where the file had none.
+    """
 
     id: str
     kind: Kind
@@ -48,17 +53,22 @@ class Document:
     text: str
     sections: tuple[Section, ...]
     source: Source
+    pages: tuple[int, ...] = ()
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of everything that the document says, as 64 hexadecimal digits."""
-        content = [self.id, self.kind, self.title, self.aliases, self.text, [asdict(s) for s in self.sections]]
+        content = [self.id, self.kind, self.title, self.aliases, self.text, [asdict(s) for s in self.sections], self.pages]
         whole = json.dumps([*content, asdict(self.source)], ensure_ascii=False, sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()
 
     def body(self, section: Section) -> str:
         """The section's text."""
         return self.text[section.start : section.end]
+
+    def page_at(self, offset: int) -> int:
+        """The page, from 1, on which a character stands; 0 where there are no pages."""
+        return max(1, bisect_right(self.pages, offset)) if self.pages else 0
 
     def section_at(self, start: int, end: int) -> Section | None:
         """The section that holds the whole span, if one does."""

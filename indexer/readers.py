@@ -9,6 +9,7 @@ import re
 import tomllib
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,32 @@ _SKIPPED_NAMES = re.compile(r"README(\..+)?\.md|questions\.jsonl(\.gz)?", re.IGN
 Report = Callable[[int, str, str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read: documents without fault in the order of their paths, what is wrong with the others, and what to look at.
+
+    A warning loses nothing silently: a page without text, a running head taken out, a file of a kind that cannot be read.
+    """
+
+    documents: tuple[Document, ...]
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...] = ()
+
+
 def read_documents(paths: Sequence[Path]) -> list[Document]:
     """Read every document under the given files and folders, in the order of their paths.
 
     Raises KnowledgeBaseError with all faults: unreadable files, fields that are missing or of the wrong type, duplicate ids,
     and a path without any document.
     """
+    reading = read_knowledge(paths)
+    if reading.faults:
+        raise KnowledgeBaseError(reading.faults)
+    return list(reading.documents)
+
+
+def read_knowledge(paths: Sequence[Path]) -> Reading:
+    """As `read_documents`, with the faults beside the documents. Of documents of one id the first is kept."""
     faults: list[Fault] = []
     documents: list[Document] = []
     first_seen: dict[str, str] = {}
@@ -48,11 +69,10 @@ def read_documents(paths: Sequence[Path]) -> list[Document]:
                 place = f"{file}:{line}"
                 if document.id in first_seen:
                     faults.append(Fault(str(file), line, "id", f"`{document.id}` 与 {first_seen[document.id]} 重复"))
-                first_seen.setdefault(document.id, place)
+                    continue
+                first_seen[document.id] = place
                 documents.append(document)
-    if faults:
-        raise KnowledgeBaseError(faults)
-    return documents
+    return Reading(tuple(documents), tuple(faults))
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -288,9 +308,9 @@ def _source(raw: Any, fault: Callable[[str, str], None]) -> Source:
             fault(f"source.{name}", f"`{value}` 应为文字")
         else:
             values[name] = value or ""
-    if values.get("revised"):
+    for name in ("revised", "expires"):
         try:
-            datetime.date.fromisoformat(values["revised"])
+            datetime.date.fromisoformat(values.get(name) or "2000-01-01")
         except ValueError:
-            fault("source.revised", f"`{values['revised']}` 应为 YYYY-MM-DD")
+            fault(f"source.{name}", f"`{values[name]}` 应为 YYYY-MM-DD")
     return Source(**values)

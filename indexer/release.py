@@ -27,7 +27,7 @@ from indexer.passages import PassageSettings
 from indexer.sections import SectionGuide, load_guide
 from indexer.vector_index import VectorIndex
 
-FORMAT = 2
+FORMAT = 3
 DOCUMENTS, KEYWORDS, VECTORS, SECTIONS, MANIFEST = "documents.sqlite", "keyword", "vectors.faiss", "sections.toml", "manifest.json"
 LOOK_ALIKES = "lookalikes.json"
 _ID = re.compile(r"[0-9A-Za-z-]{1,80}")
