@@ -91,7 +91,9 @@ def index_build(
 ) -> None:
     """读入文档，在旁边建成新版本，检查后发布。"""
     with _progress() as report:
-        built = build_release(index, kb or [SHIPPED_KNOWLEDGE], fresh=fresh, progress=report)
+        built = build_release(
+            index, kb or [SHIPPED_KNOWLEDGE], fresh=fresh, progress=report, warn=lambda warning: sys.stderr.write(f"注意 {warning}\n")
+        )
     if as_json:
         _print_json(asdict(built))
         return

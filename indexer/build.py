@@ -20,7 +20,7 @@ from indexer.errors import Fault, IndexDamagedError, IndexMismatchError, IndexMi
 from indexer.keyword_index import write_keyword_index
 from indexer.lookalikes import LookAlike, dump_look_alikes, read_look_alikes
 from indexer.passages import Passage, PassageSettings, passages_of
-from indexer.readers import read_documents
+from indexer.readers import read_knowledge
 from indexer.release import (
     DOCUMENTS,
     FORMAT,
@@ -87,6 +87,7 @@ def build_release(
     settings: PassageSettings | None = None,
     guide_file: Path = SHIPPED,
     progress: Progress | None = None,
+    warn: Callable[[Fault], None] | None = None,
 ) -> BuildReport:
     """Read documents, build a release beside the published one, check it and publish it.
 
@@ -95,7 +96,7 @@ def build_release(
     """
     started = time.perf_counter()
     embedder, settings, progress = embedder or shipped_embedder(), settings or PassageSettings(), progress or _no_progress
-    documents, pairs = _read(knowledge)
+    documents, pairs = _read(knowledge, warn)
     guide = guide_text(guide_file)
     load_guide(guide, str(guide_file))
     look_alikes = dump_look_alikes(pairs)
@@ -113,24 +114,26 @@ def build_release(
     return _report(manifest, started)
 
 
-def _read(knowledge: Sequence[Path]) -> tuple[list[Document], list[LookAlike]]:
+def _read(knowledge: Sequence[Path], warn: Callable[[Fault], None] | None) -> tuple[list[Document], list[LookAlike]]:
     """The documents and the look-alikes beside them. Raises KnowledgeBaseError with the faults of both."""
     pairs, wrong = read_look_alikes(knowledge)
-    faults: list[Fault] = []
-    documents: list[Document] = []
-    try:
-        documents = read_documents(knowledge)
-    except KnowledgeBaseError as error:
-        faults += error.faults
-    if faults or wrong:
-        raise KnowledgeBaseError([*faults, *wrong])
-    return documents, pairs
+    reading = read_knowledge(knowledge)
+    warn = warn or _silent
+    for warning in reading.warnings:
+        warn(warning)
+    if reading.faults or wrong:
+        raise KnowledgeBaseError([*reading.faults, *wrong])
+    return list(reading.documents), pairs
 
 
 def _report(manifest: Manifest, started: float, unchanged: bool = False) -> BuildReport:
     changes = (0, 0, 0) if unchanged else (manifest.added, manifest.changed, manifest.removed)
     seconds = round(time.perf_counter() - started, 3)
     return BuildReport(manifest.id, manifest.parent, manifest.documents, manifest.passages, *changes, seconds)
+
+
+def _silent(_warning: Fault) -> None:
+    pass
 
 
 def _no_progress(step: str, done: int, total: int) -> None:
