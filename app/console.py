@@ -27,7 +27,7 @@ from app.question import check_text
 from app.questions_file import read_questions
 from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE, ServerSettings, model_settings
 from indexer.build import build_release
-from indexer.errors import QizhenError, QuestionError
+from indexer.errors import Fault, QizhenError, QuestionError
 from indexer.lint import lint, load_rules
 from indexer.readers import read_documents
 from indexer.release import (
@@ -82,6 +82,10 @@ def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
+def _warn(warning: Fault) -> None:
+    sys.stderr.write(f"注意 {warning}\n")
+
+
 @index_app.command("build")
 def index_build(
     kb: Annotated[list[Path] | None, typer.Option("--kb", help="文档文件或文件夹，可多次给出。", metavar="PATH")] = None,
@@ -91,9 +95,7 @@ def index_build(
 ) -> None:
     """读入文档，在旁边建成新版本，检查后发布。"""
     with _progress() as report:
-        built = build_release(
-            index, kb or [SHIPPED_KNOWLEDGE], fresh=fresh, progress=report, warn=lambda warning: sys.stderr.write(f"注意 {warning}\n")
-        )
+        built = build_release(index, kb or [SHIPPED_KNOWLEDGE], fresh=fresh, progress=report, warn=_warn)
     if as_json:
         _print_json(asdict(built))
         return
