@@ -25,6 +25,7 @@ from app.measuring import measure
 from app.open_generator import GENERATORS, open_generator
 from app.question import check_text
 from app.questions_file import read_questions
+from app.searching import search_asked
 from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE, ServerSettings, model_settings
 from indexer.build import build_release
 from indexer.errors import Fault, QizhenError, QuestionError
@@ -39,7 +40,6 @@ from indexer.release import (
     rollback_release,
     verify_release,
 )
-from indexer.search import search
 
 MISUSE = 2
 _TABLE_WIDTH = 160
@@ -194,23 +194,27 @@ def search_command(
     question: Annotated[str | None, typer.Argument(metavar="QUESTION")] = None,
     questions: QuestionsFile = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="最多几个片段。")] = 10,
+    explain: Annotated[bool, typer.Option("--explain", help="写明每个片段的得分由什么组成。")] = False,
     index: Index = DEFAULT_INDEX,
     as_json: AsJson = False,
 ) -> None:
     """找出与问题最相关的片段。"""
-    asked = [(q.id, q.question) for q in read_questions(questions)] if questions else [("", check_text(_given(question)))]
+    asked = [(q.id, q.question, q.history) for q in read_questions(questions)] if questions else [("", check_text(_given(question)), ())]
     _one_of(question, questions)
     release = open_release(index)
-    for question_id, text in asked:
+    for question_id, text, history in asked:
         started = time.perf_counter()
-        hits = search(release, text, limit)
+        hits = search_asked(release, text, history, limit)
         spent = round((time.perf_counter() - started) * 1000, 2)
         if as_json:
-            _print_json({"id": question_id, "hits": [hit_json(hit) for hit in hits], "milliseconds": spent})
+            _print_json({"id": question_id, "hits": [hit_json(hit, explained=explain) for hit in hits], "milliseconds": spent})
             continue
         sys.stdout.write(f"{text}（{spent} 毫秒）\n")
         for rank, hit in enumerate(hits, 1):
             sys.stdout.write(f"{rank:3}. {hit.document.title} · {hit.section}  {hit.score:.3f}\n     {_one_line(hit.text)}\n")
+            if explain:
+                parts = f"关键词 {hit.parts.keyword:.3f} + 向量 {hit.parts.vector:.3f} + 章节 {hit.parts.section:.3f}"
+                sys.stdout.write(f"     {parts}；问题用词的 {hit.coverage:.0%} 见于此处\n")
 
 
 @app.command("ask")

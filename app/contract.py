@@ -45,8 +45,9 @@ def candidate_json(candidate: Candidate) -> dict[str, str]:
     return asdict(candidate)
 
 
-def hit_json(hit: Hit) -> dict[str, Any]:
-    """A passage that was found."""
+def hit_json(hit: Hit, *, explained: bool = False) -> dict[str, Any]:
+    """A passage that was found; `explained`: with the parts of its score."""
+    parts = {part: round(value, 6) for part, value in asdict(hit.parts).items()} | {"coverage": round(hit.coverage, 6)}
     return {
         "document": hit.document.id,
         "title": hit.document.title,
@@ -56,6 +57,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "text": hit.text,
         "score": round(hit.score, 6),
         "similarity": round(hit.similarity, 6),
+        **({"explain": parts} if explained else {}),
     }
 
 

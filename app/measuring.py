@@ -10,10 +10,10 @@ from app.checking import check_against
 from app.citation_quality import CitationQuality, Cited, citation_quality
 from app.generators import Generator
 from app.questions_file import AskedQuestion
+from app.searching import search_asked
 from app.standards import Score, load_term_aliases, score_answer
 from indexer.measure import discounted_gain, mean, percentile, recall_at, reciprocal_rank, wilson
 from indexer.release import Release
-from indexer.search import search
 
 _CUTOFFS = (1, 5, 10)
 _SEARCHED = 50
@@ -36,7 +36,7 @@ def measure(release: Release, questions: Sequence[AskedQuestion], generator: Gen
     outcomes = []
     for asked in questions:
         started = time.perf_counter()
-        hits = search(release, asked.question, _SEARCHED)
+        hits = search_asked(release, asked.question, asked.history, _SEARCHED)
         spent = (time.perf_counter() - started) * 1000
         answer = ask(release, asked.question, asked.history, generator)
         said = "\n".join(sentence.text for sentence in answer.sentences)

@@ -10,6 +10,7 @@ from app.remembering import remembered
 from app.subject import Subject, spellings, unique_subjects
 from indexer.documents import Document
 from indexer.errors import QuestionError
+from indexer.name_models import likely_name
 from indexer.names import Mention
 from indexer.query import Query, mask, read_query
 from indexer.release import Release
@@ -18,6 +19,9 @@ from indexer.sections import Population
 from indexer.terms import fold, terms, tidy
 
 LONGEST_QUESTION = 2000
+_HAN_RUN = re.compile(r"[\u3400-\u9fff]+")
+# Least likelihood at which a run is taken for a name that is not held (indexer/encoders/names/manifest.json says what share it keeps).
+_NAME = 0.15
 # Characters before a disease's name that may tell a kind of it.
 _SHORTEST_KIND = 2
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -220,7 +224,10 @@ def _unknown(release: Release, query: Query, subjects: Sequence[Subject], sectio
     asked = kinds_of(release, sections)
     if any(subject.kind in asked for subject in subjects):
         return ""
-    return max(content_runs(query.pointed) or content_runs(query.residue), key=len, default="")
+    runs = content_runs(query.pointed) or content_runs(query.residue)
+    if subjects:  # beside a name that is held most words are only words
+        runs = [run for run in runs if not _HAN_RUN.fullmatch(run) or likely_name(run) >= _NAME]
+    return max(runs, key=len, default="")
 
 
 def content_runs(runs: Sequence[str]) -> list[str]:

@@ -21,8 +21,10 @@ from indexer.terms import fold
 FITTING = 0.2
 _COSINE_SHARE = 0.5
 _NEAR_BEST = 0.8
+# More than the cosines of sentences that hold the same words differ by, less than one rare word makes.
+_SUGGESTED = 0.1
 # When a sentence of another section than the one asked for is shown first: its own fit, and how much better than theirs.
-_CLOSE, _MUCH, _MOST_CLOSER = 0.6, 0.25, 2
+_CLOSE, _MUCH, _MOST_CLOSER = 0.65, 0.25, 2
 MOST_SENTENCES = 6
 INTERACTION, DOSE = "药物相互作用", "用法用量"
 # Where a drug's texts speak of whom it must not be given to, or how else.
@@ -59,13 +61,16 @@ def speaking_of(release: Release, documents: Sequence[Document], populations: Se
 
 def covering(release: Release, documents: Sequence[Document], query: Query, least: float | None = None) -> list[Unit]:
     """Sentences of the clinical sections that fit what is said beside the names by at least so much, the best first where they
-    differ much.
+    differ much; of like ones those first whose section the form of the question suggests.
     """
     units = _clinical(release, documents)
     scored = list(zip(fits(release, units, query), units, strict=True))
     best = max((score for score, _ in scored), default=0.0)
     chosen = [(score, unit) for score, unit in scored if score >= max(FITTING if least is None else least, _NEAR_BEST * best)]
-    return unique([unit for _, unit in sorted(chosen, key=lambda pair: -pair[0])])[:MOST_SENTENCES]
+    hints = {hint.name for kind in {d.kind for d in documents} for hint in release.guide.hints(query.beside_names, kind)}
+    suggested = {title for name in hints for title in release.guide.titles(name)}
+    ranked = sorted(chosen, key=lambda pair: -pair[0] - _SUGGESTED * (fold(pair[1].section.title) in suggested))
+    return unique([unit for _, unit in ranked])[:MOST_SENTENCES]
 
 
 def closer(release: Release, documents: Sequence[Document], query: Query, found: Sequence[Unit]) -> list[Unit]:

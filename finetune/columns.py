@@ -14,15 +14,14 @@ from app.answering import Status, ask
 from app.checking import check_against
 from app.citation_quality import CitationQuality, Cited
 from app.citations import Unit
-from app.following import read_question
 from app.generators import Generator
 from app.measuring import quality_of
 from app.prompt import is_no_answer
+from app.searching import search_asked
 from finetune.asking_model import AskModel, Progress, Reply
 from finetune.exam import ExamQuestion, plain_text
 from indexer.documents import Section
 from indexer.release import Release
-from indexer.search import search
 from indexer.sentences import sentence_spans
 
 CHANCE, SOURCE, RETRIEVAL, CLOSED, CHAIN = "chance", "source", "retrieval", "closed", "chain"
@@ -75,7 +74,7 @@ def retrieval_column(release: Release) -> Column:
 
     def first(question: ExamQuestion) -> Said:
         started = time.perf_counter()
-        hits = search(release, read_question(release, question.question, question.history).text, 1)
+        hits = search_asked(release, question.question, question.history, 1)
         text = hits[0].text if hits else ""
         return Said(text, "answered" if hits else "refused", time.perf_counter() - started)
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-_WIDTH, _HEIGHT = 720, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 44, 56
+_WIDTH, _HEIGHT = 880, 400
+# On the right stand the names, beside what is drawn and never on it.
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 180, 44, 56
 # Okabe and Ito's colours, told apart by colour-blind readers.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
@@ -76,8 +77,8 @@ def _round_step(least: float) -> float:
 
 def _frame(title: str, x_label: str, y_label: str, up: _Scale) -> Iterator[str]:
     middle = (_HEIGHT - _BOTTOM + _TOP) / 2
-    yield _text(_WIDTH / 2, 24, title, "middle", size=15)
-    yield _text((_WIDTH + _LEFT) / 2, _HEIGHT - 12, x_label, "middle")
+    yield _text((_WIDTH + _LEFT - _RIGHT) / 2, 24, title, "middle", size=15)
+    yield _text((_WIDTH + _LEFT - _RIGHT) / 2, _HEIGHT - 12, x_label, "middle")
     yield f'<text x="16" y="{middle}" text-anchor="middle" font-size="12" transform="rotate(-90 16 {middle})">{escape(y_label)}</text>'
     for tick in up.ticks():
         yield f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{up(tick):.1f}" y2="{up(tick):.1f}" stroke="#ddd"/>'
@@ -87,8 +88,8 @@ def _frame(title: str, x_label: str, y_label: str, up: _Scale) -> Iterator[str]:
 def _legend(names: Sequence[str]) -> Iterator[str]:
     for number, name in enumerate(names):
         y = _TOP + 8 + 16 * number
-        yield f'<rect x="{_WIDTH - _RIGHT - 150}" y="{y}" width="10" height="10" fill="{_colour(number)}"/>'
-        yield _text(_WIDTH - _RIGHT - 134, y + 9, name, "start")
+        yield f'<rect x="{_WIDTH - _RIGHT + 14}" y="{y}" width="10" height="10" fill="{_colour(number)}"/>'
+        yield _text(_WIDTH - _RIGHT + 30, y + 9, name, "start")
 
 
 def _colour(number: int) -> str:

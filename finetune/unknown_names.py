@@ -11,6 +11,8 @@ from indexer.sections import SectionGuide
 from indexer.terms import fold
 
 _HEADS, _TAILS = (2, 3), (2, 4)
+# Of the made-up names, those of pieces out of the middle of several titles: their syllables stand together in no name that is held.
+_MIXED_SHARE, _PIECES, _PIECE = 0.5, (2, 3), (1, 2)
 _TRIES = 3
 
 
@@ -38,7 +40,14 @@ def unknown_names(kind: str, titles: Sequence[str], guide: SectionGuide, names: 
 
 
 def _compose(titles: Sequence[str], dice: random.Random) -> str:
+    if dice.random() < _MIXED_SHARE:
+        return "".join(_piece(dice.choice(titles), dice) for _ in range(dice.randint(*_PIECES)))
     return dice.choice(titles)[: dice.randint(*_HEADS)] + dice.choice(titles)[-dice.randint(*_TAILS) :]
+
+
+def _piece(title: str, dice: random.Random) -> str:
+    at = dice.randrange(len(title))
+    return title[at : at + dice.randint(*_PIECE)]
 
 
 def _slips(name: str) -> set[str]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from indexer.extraction import BOLD, Extract, ExtractionError, Line
+from indexer.extraction import BOLD, ROW, Extract, ExtractionError, Line
+from indexer.tables import LEFT_OUT, bound_rows
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _LARGEST_PART = 200_000_000  # bytes of XML
@@ -28,8 +29,9 @@ def docx_lines(data: bytes) -> Extract:
     except (zipfile.BadZipFile, KeyError, EOFError, zlib.error, ElementTree.ParseError, NotImplementedError, RuntimeError) as error:
         raise ExtractionError(_DAMAGED.format(error)) from error
     macro = any(name.endswith("vbaProject.bin") for name in names)
-    warnings = ((0, "含有宏，只读了文字，宏没有打开"),) if macro else ()
-    return Extract(tuple(_blocks(body, styles)) if body is not None else (), title, warnings)
+    doubts = ["含有宏，只读了文字，宏没有打开"] if macro else []
+    lines = tuple(_blocks(body, styles, doubts)) if body is not None else ()
+    return Extract(lines, title, tuple((0, doubt) for doubt in doubts))
 
 
 def _xml(parts: zipfile.ZipFile, name: str) -> Element:
@@ -58,15 +60,15 @@ def _styles(root: Element) -> dict[str, int]:
     return levels
 
 
-def _blocks(parent: Element, styles: dict[str, int]) -> Iterator[Line]:
+def _blocks(parent: Element, styles: dict[str, int], doubts: list[str]) -> Iterator[Line]:
     for element in parent:
         if element.tag == f"{_W}p":
             yield from _paragraph(element, styles)
         elif element.tag == f"{_W}tbl":
-            yield from _rows(element)
+            yield from _rows(element, doubts)
         elif element.tag == f"{_W}sdt":
             content = element.find(f"{_W}sdtContent")
-            yield from _blocks(content, styles) if content is not None else ()
+            yield from _blocks(content, styles, doubts) if content is not None else ()
 
 
 def _paragraph(element: Element, styles: dict[str, int]) -> Iterator[Line]:
@@ -90,8 +92,28 @@ def _is_on(mark: Element | None) -> bool:
     return mark is not None and mark.get(f"{_W}val", "1") not in ("0", "false")
 
 
-def _rows(table: Element) -> Iterator[Line]:
+def _rows(table: Element, doubts: list[str]) -> Iterator[Line]:
+    grid = _grid(table)
+    bound = bound_rows(grid) if grid is not None and table.find(f".//{_W}tc//{_W}tbl") is None else None
+    if bound is None:
+        doubts.append(f"{LEFT_OUT}（“{' '.join(text.text or '' for text in table.iter(f'{_W}t'))[:30]}”）")
+    yield from (Line(row, ROW) for row in bound or ())
+
+
+def _grid(table: Element) -> list[list[str]] | None:
+    """Cells by row and column, a merged one told in every place; None where rows begin or end short."""
+    grid: list[list[str]] = []
     for row in table.findall(f"{_W}tr"):
-        cells = [" ".join("".join(_run_text(run) for run in cell.iter(f"{_W}r")).split()) for cell in row.findall(f"{_W}tc")]
-        if any(cells):
-            yield Line(" | ".join(cells))
+        if row.find(f"{_W}trPr/{_W}gridBefore") is not None or row.find(f"{_W}trPr/{_W}gridAfter") is not None:
+            return None
+        cells: list[str] = []
+        for cell in row.findall(f"{_W}tc"):
+            text = " ".join(" ".join("".join(_run_text(run) for run in words.iter(f"{_W}r")) for words in cell.iter(f"{_W}p")).split())
+            span, merged = cell.find(f"{_W}tcPr/{_W}gridSpan"), cell.find(f"{_W}tcPr/{_W}vMerge")
+            if merged is not None and merged.get(f"{_W}val", "continue") == "continue":
+                if not grid or len(grid[-1]) <= len(cells):
+                    return None
+                text = grid[-1][len(cells)]
+            cells += [text] * (int(span.get(f"{_W}val", "1")) if span is not None else 1)
+        grid.append(cells)
+    return grid

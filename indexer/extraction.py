@@ -14,9 +14,10 @@ class ExtractionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line or paragraph. `level`: 1-6 where the file styles it as a heading, 7 where it is only bold, 0 elsewhere.
+    """One line or paragraph. `level`: 1-6 where the file styles it as a heading, 7 where it is only bold, -1 for a row
+    of a table (never a heading), 0 elsewhere.
 
-    `page` counts from 1; 0 where the file has no pages. The cells of a table's row are joined by " | ".
+    `page` counts from 1; 0 where the file has no pages.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Extract:
 
 
 BOLD = 7
+ROW = -1
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _LIKELY = re.compile(
     r"[\x09\x0a\x0d\x20-\x7e\u00b0-\u00f7\u0370-\u03ff\u2010-\u2312\u2460-\u24ff\u2500-\u266f\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"

@@ -51,8 +51,12 @@ def read_file(
         faults.append(Fault(file.place, 0, "", str(error)))
         return
     warnings += [Fault(file.place, 0, f"第 {page} 页" if page else "", message) for page, message in found.warnings]
-    for document in _documents(file, found, faults):
-        yield file.place, document
+    try:
+        documents = _documents(file, found, faults)
+    except ExtractionError as error:
+        faults.append(Fault(file.place, 0, "", str(error)))
+        return
+    yield from ((file.place, document) for document in documents)
 
 
 def _archive(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from indexer.extraction import BOLD, Line
+from indexer.extraction import BOLD, ROW, ExtractionError, Line
 from indexer.sections import SHIPPED, SectionGuide, guide_text, load_guide
 from indexer.terms import fold
 
@@ -75,6 +75,8 @@ def pieces_of(lines: Sequence[Line]) -> list[Piece]:
 
 def _heading(line: Line) -> tuple[str, int, str] | None:
     """(heading, level, what follows it on its line). Marks and numbers are left out of a heading."""
+    if line.level == ROW:
+        return None
     text = line.text.strip()
     label = _LABEL.fullmatch(text)
     if label and text[0] != "[":
@@ -122,8 +124,19 @@ def layouts(lines: Sequence[Line], title: str, stem: str) -> list[Layout]:
         return _by_drug(pieces, level)
     first = next((piece.heading for piece in pieces if 1 <= piece.level < BOLD), "")
     kind = _kind(pieces)
+    _refuse_several(pieces)
     named = _generic(pieces) if kind == "drug" else ""
     return [Layout("", named or first or title or stem, kind, _aliases(pieces) if kind == "drug" else (), tuple(_apart(pieces)))]
+
+
+def _refuse_several(pieces: Sequence[Piece]) -> None:
+    """Raises ExtractionError where one file seems to hold several drugs and nothing tells whose a section is."""
+    names = {match for piece in pieces for match in _GENERIC.findall(f"{piece.heading}：{piece.text}")}
+    told = Counter(fold(piece.heading) for piece in pieces if piece.lines and _titles().get(fold(piece.heading)) == frozenset({"drug"}))
+    twice = [heading for heading, count in told.items() if count > 1]
+    if len(names) > 1 or twice:
+        seen = "、".join(sorted(names)[:3]) if len(names) > 1 else f"“{twice[0]}”出现了 {told[twice[0]]} 次"
+        raise ExtractionError(f"像是一个文件里有几种药品（{seen}），分不清各节属于哪一种，没有收录：请一种药品一个文件")
 
 
 def _drug_level(pieces: Sequence[Piece]) -> int:

@@ -21,6 +21,8 @@ _CLASS = 4
 # What people leave off a disease's name of at least so many characters before it: 肾上腺皮质功能减退症.
 _END, _FEWEST_BEFORE_END = "症", 5
 _LONGEST_HEARD = 8
+# Two words for one dosage form.
+_SAME_FORM = {"冲剂": "颗粒"}
 # What may follow or precede a name without being part of a longer one.
 _JOINTS = "和与跟及或同、,;"
 _VERBS = "治疗患得防抗伴发致引起上到降升控含因由为属于算叫像比过量剂补停换输挂成滴涂喷含打完老总犯拍照查"
@@ -295,6 +297,7 @@ class NameIndex:
         titles = [fold(self.title(position)).partition("(") for position in documents]
         own = [head[len(_strip_form(head, self._words)) :] for head, _, _ in titles]
         spoken = next((known for known in self._forms if form.endswith(known)), "")
+        spoken = _SAME_FORM.get(spoken, spoken)
         return not spoken or "" in own or spoken in own or any(spoken in rest for _, _, rest in titles)
 
     def _name_before(self, before: str, named: str) -> str:
@@ -313,6 +316,10 @@ class NameIndex:
     def is_chemical(self, run: str) -> bool:
         """Whether a run holds a character that names of drugs are made of."""
         return any(c in self._words.chemical for c in run)
+
+    def is_modifier(self, head: str) -> bool:
+        """Whether this, before a drug's name, always makes another: 复方."""
+        return head in self._words.modifiers
 
     def touching(self, runs: Sequence[str], at_end: bool) -> str:
         """The part of the one run given, if any, that touches its end (or its start) and is no question word, light word or joint."""

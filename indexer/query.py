@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from indexer.lay_terms import Said, Stranger
+from indexer.name_models import joined_before, joined_behind, likely_name, said_together
 from indexer.names import Mention, NameIndex
 from indexer.sections import MASK, Cue, Population, SectionGuide
 from indexer.terms import fold
@@ -21,6 +22,13 @@ _DOSE = "用法用量"
 # What may be given for a disease without being a drug's name.
 _NO_NAME = re.compile("[水盐肉奶糖饭蛋豆果菜油茶鱼汤粥]|抗生素|激素|消炎药|止痛药|退烧药|胰岛素")
 _CONTENT = re.compile(r"[^\W_]")
+# Least likelihood at which what touches a name is taken for a part of a longer one (indexer/encoders/names/manifest.json says what
+# share of longer names it keeps).
+_JOINED = 0.01
+# Least likelihood at which what stands before a drug's name is the name of another ingredient, or a part of one.
+_LIKE_A_NAME = 0.05
+# Least likelihood at which a name of two characters and the next one are another name.
+_NAME = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,7 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
     said = guide.lay.read(folded)
     unsaid = mask(rest, [(part.start, part.end) for part in said])
     mentions = [found for mention in mentions if (found := _whole_word(mention, folded, rest, unsaid, names)) is not None]
+    mentions = [_without_speech(mention, folded, names) for mention in mentions]
     return Query(
         folded,
         tuple(mentions),
@@ -153,8 +162,10 @@ def _whole_word(mention: Mention, folded: str, rest: str, unsaid: str, names: Na
     after = names.touching(_HAN_START.findall(rest[mention.end :]), at_end=False) if mention.kind == "drug" else ""
     if len(mention.surface) == _SHORTEST_NAME and mention.end - mention.start == _SHORTEST_NAME:
         said_after = names.touching(_HAN_START.findall(unsaid[mention.end :]), at_end=False) if after else ""
-        if before or said_after:
+        if (before or said_after) and not _stands_alone(mention, folded):
             return None
+        if before or said_after:
+            return mention
     if mention.kind == "disease":
         return replace(mention, whole=before + mention.surface) if before else mention
     if not mention.form:  # 加味 before 逍遥丸 makes another product, whatever it is made of
@@ -162,6 +173,52 @@ def _whole_word(mention: Mention, folded: str, rest: str, unsaid: str, names: Na
     after = after if len(after) > 1 and names.is_chemical(after) else ""
     named = folded[mention.start : mention.end]
     return replace(mention, whole=before + named + after) if before or after else mention
+
+
+def _stands_alone(mention: Mention, folded: str) -> bool:
+    """Whether what touches a name of two characters is speech: 护彤两顿中间. Of a drug's name no character may make a word with what it
+    touches (可威胁), nor a longer name (阿乐欣).
+    """
+    before, behind = _han_before(folded, mention.start), _han_behind(folded, mention.end)
+    name = mention.surface
+    if mention.kind == "drug":
+        worded = (before and said_together(before[-1] + name[0])) or (behind and said_together(name[-1] + behind[0]))
+        if worded or (behind and likely_name(name + behind[0]) >= _NAME):
+            return False
+    return max(joined_before(before, name), joined_behind(behind, name)) < _JOINED
+
+
+def _without_speech(mention: Mention, folded: str, names: NameIndex) -> Mention:
+    """The mention without what is taken for the rest of a longer name, where it is only the words beside it: 查出来|甲状腺结节."""
+    head, held, tail = mention.whole.partition(mention.surface)
+    if not held or mention.form_only or (mention.kind == "disease") != (names.kind(mention.documents[0]) == "disease"):
+        return mention
+    start = folded.find(held, mention.start)
+    end = start + len(held)
+    if head and _is_speech(head, mention, _han_before(folded, start), names):
+        head = ""
+    if tail and mention.kind == "disease" and joined_behind(_han_behind(folded, end), held) < _JOINED:
+        tail = ""
+    if head or tail:
+        return replace(mention, start=min(mention.start, start) if head else start, whole=f"{head}{held}{tail}")
+    return replace(mention, start=start if mention.kind == "drug" else mention.start, whole="")
+
+
+def _is_speech(head: str, mention: Mention, before: str, names: NameIndex) -> bool:
+    """Whether what stands before a name is only said before it. Before a drug's it must not look like a name itself: 氨酚|羟考酮."""
+    if mention.kind == "drug" and (names.is_modifier(head) or names.is_chemical(head) or likely_name(head) >= _LIKE_A_NAME):
+        return False
+    return joined_before(before, mention.surface) < _JOINED
+
+
+def _han_before(text: str, at: int) -> str:
+    match = _HAN_END.search(text[:at])
+    return match[0] if match else ""
+
+
+def _han_behind(text: str, at: int) -> str:
+    match = _HAN_START.search(text[at:])
+    return match[0] if match else ""
 
 
 def mask(text: str, spans: Sequence[tuple[int, int]]) -> str:

@@ -16,8 +16,9 @@ from indexer.release import Release
 from indexer.terms import fold, missing_terms, terms
 
 # How much of a candidate's score is BM25 (as a share of the best candidate's) and how much cosine.
-# 0.6: the best nDCG over consult and titles together; tests/benchmarks/search_quality.py prints the curve.
-_KEYWORD_SHARE = 0.6
+# 0.4: above keywords alone in nDCG on lay questions, titles, signs, Chinese papers and English documentation (questions that the encoder
+# had not been trained on), and the best over them; tests/benchmarks/search_quality.py prints the curve.
+_KEYWORD_SHARE = 0.4
 # A passage of a section that the question asks for outranks every other passage of the same document.
 _SECTION_BONUS = 1.0
 _CANDIDATES = 100
@@ -27,10 +28,26 @@ _GROUP_WEIGHT = 5.0  # as a term in one of 150 passages
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What a score is the sum of: `keyword`, the share of BM25, 0 to its weight; `vector`, the weighed cosine; `section`, what standing
+    in a section that the question asks for is worth.
+    """
+
+    keyword: float
+    vector: float
+    section: float
+
+    @property
+    def score(self) -> float:
+        """The sum."""
+        return self.keyword + self.vector + self.section
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that was found. `text` is `document.text[start:end]`.
 
-    `score` orders hits of one question. `similarity` is the raw cosine to the question, -1 to 1. `coverage`, 0 to 1, is how much of
+    `parts.score` orders hits of one question. `similarity` is the raw cosine to the question, -1 to 1. `coverage`, 0 to 1, is how much of
     what the question says beyond names and section words stands in the passage or its titles.
     """
 
@@ -39,9 +56,14 @@ class Hit:
     start: int
     end: int
     text: str
-    score: float
+    parts: Parts
     similarity: float
     coverage: float
+
+    @property
+    def score(self) -> float:
+        """What hits of one question are ordered by."""
+        return self.parts.score
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +106,13 @@ def find_passages(release: Release, query: Query, limit: int, documents: Sequenc
         position, passage = release.store.passage(candidate.passage)
         document = release.store.document(position)
         section = document.sections[passage.section].title
-        score = _KEYWORD_SHARE * candidate.keyword / best + (1 - _KEYWORD_SHARE) * candidate.cosine
-        if documents and fold(section) in asked:
-            score += _SECTION_BONUS
-        scored.append((-score, candidate.passage, document, passage, section, candidate.cosine))
+        bonus = _SECTION_BONUS if documents and fold(section) in asked else 0.0
+        parts = Parts(_KEYWORD_SHARE * candidate.keyword / best, (1 - _KEYWORD_SHARE) * candidate.cosine, bonus)
+        scored.append((-parts.score, candidate.passage, document, passage, section, candidate.cosine, parts))
     scored.sort(key=lambda entry: entry[:2])
     return [
-        Hit(document, section, p.start, p.end, p.text, -score, cosine, coverage(release, said, f"{document.title} {section} {p.text}"))
-        for score, _, document, p, section, cosine in scored[:limit]
+        Hit(document, section, p.start, p.end, p.text, parts, cosine, coverage(release, said, f"{document.title} {section} {p.text}"))
+        for _, _, document, p, section, cosine, parts in scored[:limit]
     ]
 
 

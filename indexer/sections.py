@@ -147,7 +147,8 @@ class SectionGuide:
 
     @cached_property
     def _titles_by_sound(self) -> list[tuple[CanonicalSection, str, tuple[str, ...]]]:
-        return [(section, title, sound(title)) for section in self.sections for title in section.titles if len(title) > 1]
+        heard = (section for section in self.sections if not section.outside)  # 来例假 is no 来历
+        return [(section, title, sound(title)) for section in heard for title in section.titles if len(title) > 1]
 
     def cues_by_sound(self, masked: str, kinds: Iterable[str]) -> list[Cue]:
         """Headings that the question misspells by a like-sounding character: 禁祭 for 禁忌."""

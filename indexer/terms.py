@@ -35,6 +35,12 @@ def fold(text: str) -> str:
     return lowered.translate(_simplified())
 
 
+def fold_character(character: str) -> str:
+    """As `fold`, for one character that is in its compatibility form already."""
+    lowered = character.lower()
+    return (lowered if len(lowered) == 1 else character).translate(_simplified())
+
+
 def bare(text: str) -> str:
     """The folded text without white space and punctuation: what two spellings of one statement share.
 

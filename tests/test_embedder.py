@@ -4,18 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from finetune.embedder import EmbedderRecipe, pairs_of, read_pairs, train_from_files
-from indexer.documents import Source, compose
-from indexer.embedder import FAST, StaticEmbedder, gram_rows, shipped_embedder
-from indexer.errors import IndexDamagedError
-
-
-def test_grams_are_one_to_three_characters_within_words() -> None:
-    assert len(gram_rows("头痛发热", 1024)) == 4 + 3 + 2
-    assert len(gram_rows("头痛，发热", 1024)) == 2 * (2 + 1)
-    assert len(gram_rows("", 1024)) == len(gram_rows("，。", 1024)) == 0
-    assert gram_rows("头痛", 1024).tolist() == gram_rows("头痛", 1024).tolist()
-    assert gram_rows("头痛发热", 1024).max() < 1024
+from finetune.embedder import EmbedderRecipe, TrainingFiles, train_from_files
+from finetune.pairs import is_held_out
+from indexer.embedder import FAST, StaticEmbedder, shipped_embedder
+from indexer.errors import IndexDamagedError, QizhenError
 
 
 def test_vectors_have_unit_length_or_are_zero() -> None:
@@ -36,7 +28,7 @@ def test_a_question_is_nearer_to_its_topic() -> None:
 
 
 def test_altered_weights_are_refused(tmp_path: Path) -> None:
-    for name in ("table.npy", "scale.npy", "manifest.json"):
+    for name in ("grams.npy", "table.npy", "scale.npy", "manifest.json"):
         (tmp_path / name).write_bytes((FAST / name).read_bytes())
     table = np.load(tmp_path / "table.npy")
     table[0, 0] += 1
@@ -48,17 +40,14 @@ def test_altered_weights_are_refused(tmp_path: Path) -> None:
         StaticEmbedder(tmp_path)
 
 
-def test_pairs_come_from_files_and_documents(tmp_path: Path) -> None:
-    rows = [
-        {"question": "问", "passage": "答", "long": "长问"},
-        {"a": "甲", "b": "乙", "same": True},
-        {"a": "甲", "b": "丙", "same": False},
-    ]
-    path = tmp_path / "pairs.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
-    assert list(read_pairs(path)) == [("问", "答"), ("长问", "答"), ("甲", "乙")]
-    document = compose("d", "drug", "药", ["别名"], [("禁忌", "孕妇")], Source())
-    assert list(pairs_of(document)) == [("药禁忌", "药 禁忌 孕妇"), ("别名", "药")]
+def test_a_teacher_that_is_not_there_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(QizhenError, match=r"没有教师编码器 `.*teacher`"):
+        train_from_files(TrainingFiles(pairs=[tmp_path / "none.jsonl"]), tmp_path, EmbedderRecipe(), tmp_path / "teacher")
+
+
+def test_training_on_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(QizhenError, match="没有训练数据"):
+        train_from_files(TrainingFiles(), tmp_path, EmbedderRecipe())
 
 
 @pytest.mark.slow
@@ -67,10 +56,30 @@ def test_training_lowers_the_loss_and_is_repeatable(tmp_path: Path) -> None:
     rows = [{"question": f"{t}怎么办{n}", "passage": f"治疗{t}的方法第{n}条"} for t in topics for n in range(16)]
     path = tmp_path / "pairs.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows), "utf-8")
-    recipe = EmbedderRecipe(rows=4096, dimensions=32, batch=32, epochs=3)
-    first = StaticEmbedder(train_from_files([], [path], tmp_path / "one", recipe))
-    second = StaticEmbedder(train_from_files([], [path], tmp_path / "two", recipe))
+    recipe = EmbedderRecipe(grams=4096, dimensions=32, batch=32, epochs=3)
+    first = StaticEmbedder(train_from_files(TrainingFiles(pairs=[path]), tmp_path / "one", recipe))
+    second = StaticEmbedder(train_from_files(TrainingFiles(pairs=[path]), tmp_path / "two", recipe))
     manifest = json.loads((tmp_path / "one" / "manifest.json").read_text("utf-8"))
     assert manifest["losses"][-1] < manifest["losses"][0]
-    assert (manifest["pairs"], manifest["recipe"]["rows"]) == (128, 4096)
+    assert (manifest["pairs"], manifest["recipe"]["grams"]) == ({"pairs.jsonl": 128}, 4096)
     assert first.digest == second.digest
+
+
+@pytest.mark.slow
+def test_a_split_set_is_measured_on_questions_that_training_has_not_seen(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    words = ["头痛", "发热", "咳嗽", "腹泻", "皮疹", "失眠", "便秘", "心悸", "耳鸣", "牙痛"]
+    documents = [
+        {"id": f"d{n}", "kind": "text", "title": word, "sections": [{"title": "正文", "text": f"{word}的处理"}]}
+        for n, word in enumerate(words)
+    ]
+    questions = [{"id": f"q{n}", "question": f"{word}怎么办", "documents": [f"d{n}"]} for n, word in enumerate(words)]
+    (folder / "kb.jsonl").write_text("\n".join(map(json.dumps, documents)), "utf-8")
+    (folder / "questions.jsonl").write_text("\n".join(map(json.dumps, questions)), "utf-8")
+    held = sum(is_held_out(row["question"]) for row in questions)
+    train_from_files(TrainingFiles(sets=[folder]), tmp_path / "out", EmbedderRecipe(grams=256, dimensions=16, epochs=1), split=True)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8"))
+    assert 0 < held < len(words)
+    assert (manifest["pairs"], manifest["held_out"]) == ({"set": len(words) - held}, True)
+    assert manifest["figures"]["set"]["hit@10"] == 1.0  # ten texts

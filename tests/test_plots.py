@@ -54,3 +54,13 @@ def test_a_log_is_rewound_to_a_step_and_survives_a_cut_line(tmp_path: Path) -> N
     plot_log(log, tmp_path / "loss.svg")
     assert "训练" in (tmp_path / "loss.svg").read_text("utf-8")
     assert read_log(tmp_path / "none.jsonl") == []
+
+
+def test_names_stand_beside_the_bars_and_on_none(tmp_path: Path) -> None:
+    names = [f"第{n}列" for n in range(6)]
+    bar_plot(tmp_path / "p.svg", "t", "%", {group: dict.fromkeys(names, 100.0) for group in "一二三"})
+    bars = [bar.attrib for bar in ElementTree.parse(tmp_path / "p.svg").getroot().iter(f"{SVG}rect") if "x" in bar.attrib]
+    marks = [float(bar["x"]) for bar in bars if bar["width"] == "10"]
+    ends = [float(bar["x"]) + float(bar["width"]) for bar in bars if bar["width"] != "10"]
+    assert (len(marks), len(ends)) == (6, 18)
+    assert min(marks) > max(ends)
