@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from indexer.extraction import ROW, Extract, ExtractionError, Line, without_running_heads
-from indexer.tables import LEFT_OUT, bound_rows
+from indexer.tables import LEFT_OUT, bound_rows, looks_whole
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -28,6 +28,7 @@ _UNTITLED = {"untitled", "(anonymous)"}
 _LABELS = "【〖"
 _BREAKS = re.compile(r"[\d.．~～\-–—至]$")
 _GOES_ON = re.compile(r"[\d.．]|[a-zA-Zμµ%]")
+_RULE_WIDTH = 60  # points: shorter lines underline a word
 _TILTED = 0.02  # radians
 _SMALL = 0.8  # of the size before: a digit raised or lowered
 _RAISED, _LOWERED = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"), str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -75,9 +76,11 @@ def _extract(document: "pypdfium2.PdfDocument", title: str) -> Extract:
     spread: set[int] = set()
     silent: list[int] = []
     warnings: list[tuple[int, str]] = []
+    parted = False
     for number in range(1, len(document) + 1):
         page = document[number - 1]
-        lines = _page_lines(_runs(page, number, warnings), number, warnings, spread)
+        found = _Page(number, _rules(page), parted, warnings, spread)
+        lines, parted = _page_lines(_runs(page, number, warnings), found)
         if not lines and next(iter(page.get_objects(max_depth=2)), None) is not None:
             silent.append(number)
         pages.append(lines)
@@ -179,17 +182,43 @@ def _origin(pdfium: Any, text_page: Any, index: int) -> tuple[float, float]:
     return across.value, up.value
 
 
-def _page_lines(runs: list[Run], number: int, warnings: list[tuple[int, str]], spread: set[int]) -> list[Line]:
-    """The lines of a page. Of those that stand across its columns, below where the columns begin, the ids go into `spread`."""
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page being read: the heights of its ruled lines, whether the page before ended in columns, and who is told what.
+
+    Of lines that stand across columns, the ids go into `spread`.
+    """
+
+    number: int
+    rules: Sequence[float]
+    parted: bool
+    warnings: list[tuple[int, str]]
+    spread: set[int]
+
+
+def _rules(page: "pypdfium2.PdfPage") -> list[float]:
+    """Heights of the horizontal lines that are drawn on a page, from the foot; the upper and lower edges of frames too."""
+    import pypdfium2.raw as pdfium
+
+    heights = set()
+    for drawn in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_PATH], max_depth=3):
+        left, foot, right, top = drawn.get_bounds()
+        if right - left > _RULE_WIDTH:
+            heights |= {round(foot, 1), round(top, 1)}
+    return sorted(heights)
+
+
+def _page_lines(runs: list[Run], page: _Page) -> tuple[list[Line], bool]:
+    """The lines of a page, and whether it ends in columns. What stands across columns, where they have begun, is spread."""
     lines: list[Line] = []
     groups = [list(group) for group in _columns(runs)]
     sides = [any(_beside(group, other) for other in groups if other is not group) for group in groups]
     for at, group in enumerate(groups):
-        found = list(_blocks(_rows(group), number, warnings))
-        if any(sides[:at]) and not sides[at]:
-            spread |= {id(line) for line in found}
+        found = list(_blocks(_rows(group), page))
+        if any(sides[:at] or [page.parted]) and not sides[at]:
+            page.spread.update(id(line) for line in found)
         lines += found
-    return lines
+    return lines, sides[-1] if sides else page.parted
 
 
 def _beside(group: Sequence[Run], other: Sequence[Run]) -> bool:
@@ -203,7 +232,7 @@ def _beside(group: Sequence[Run], other: Sequence[Run]) -> bool:
     )
 
 
-def _blocks(rows: list[list[Run]], number: int, warnings: list[tuple[int, str]]) -> Iterator[Line]:
+def _blocks(rows: list[list[Run]], page: _Page) -> Iterator[Line]:
     """Paragraphs and tables of a column from the top. A row of several runs is of a table, and what stands close below is of it too."""
     start = 0
     while start < len(rows):
@@ -211,14 +240,15 @@ def _blocks(rows: list[list[Run]], number: int, warnings: list[tuple[int, str]])
         if len(rows[start]) == 1:
             while end < len(rows) and len(rows[end]) == 1:
                 end += 1
-            yield from (Line(text, 0, number) for text in _paragraphs(rows[start:end]))
+            yield from (Line(text, 0, page.number) for text in _paragraphs(rows[start:end]))
         else:
             while end < len(rows) and (len(rows[end]) > 1 or _close(rows[end - 1], rows[end])):
                 end += 1
-            bound = _table(rows[start:end]) if start == 0 or not _close(rows[start - 1], rows[start]) or _told(rows[start - 1]) else None
+            begins = start == 0 or not _close(rows[start - 1], rows[start]) or _told(rows[start - 1])
+            bound = _table(rows[start:end], page.rules) if begins else None
             if bound is None:
-                warnings.append((number, f"{LEFT_OUT}（“{' '.join(run.text for run in rows[start])[:30]}”）"))
-            yield from (Line(text, ROW, number) for text in bound or ())
+                page.warnings.append((page.number, f"{LEFT_OUT}（“{' '.join(run.text for run in rows[start])[:30]}”）"))
+            yield from (Line(text, ROW, page.number) for text in bound or ())
         start = end
 
 
@@ -231,8 +261,11 @@ def _told(row: Sequence[Run]) -> bool:
     return bool(_ENDS.search(row[-1].text) or _STARTS.match(row[0].text))
 
 
-def _table(rows: Sequence[Sequence[Run]]) -> list[str] | None:
-    """Bound rows, where each cell stands under just one head and begins or is centred where it does."""
+def _table(rows: Sequence[Sequence[Run]], rules: Sequence[float]) -> list[str] | None:
+    """Bound rows, where each cell stands under just one head and begins or is centred where it does.
+
+    Lines are drawn between all rows of the body, or between none: then the cells themselves must look whole.
+    """
     heads = rows[0]
     for row in rows[1:]:
         if len(row) != len(heads) or not all(_under(cell, at, heads) for at, cell in enumerate(row)):
@@ -240,7 +273,12 @@ def _table(rows: Sequence[Sequence[Run]]) -> list[str] | None:
     pitches = [above[0].foot - row[0].foot for above, row in pairwise(rows)]
     if not pitches or max(pitches) > 1.3 * min(pitches):
         return None  # cells of two lines stand closer than rows
-    return bound_rows([[run.text for run in row] for row in rows])
+    drawn = [any(row[0].top - 1 <= rule <= above[0].foot + 1 for rule in rules) for above, row in pairwise(rows[1:])]
+    grid = [[run.text for run in row] for row in rows]
+    ruled = bool(drawn) and all(drawn)
+    if not ruled and (any(drawn) or not looks_whole(grid)):
+        return None
+    return bound_rows(grid)
 
 
 def _under(cell: Run, at: int, heads: Sequence[Run]) -> bool:

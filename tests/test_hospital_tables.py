@@ -74,6 +74,37 @@ def html(grid: Sequence[Sequence[str]]) -> bytes:
     return page("".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in grid))
 
 
+def ruled(puts: Sequence[Put], *heights: float) -> bytes:
+    """A page with lines drawn across at the given heights."""
+    pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
+    target = io.BytesIO()
+    canvas = Canvas(target, pagesize=(595, 842), invariant=True)
+    canvas.setFont("STSong-Light", 10)
+    for left, top, text in puts:
+        canvas.drawString(left, top, text)
+    for height in heights:
+        canvas.line(45, height, 400, height)
+    canvas.save()
+    return target.getvalue()
+
+
+# Every cell on two lines, as far apart as rows are.
+EVEN = (
+    ("人群", "起始剂量", "最大剂量"),
+    ("成人", "10mg", "20mg"),
+    ("体重不限者", "一日一次", "一日两次"),
+    ("儿童", "5mg", "15mg"),
+    ("六岁以上者", "一日一次", "一日两次"),
+)
+SPLIT_HEADS = (
+    ("人群", "起始剂量", "最大剂量"),
+    ("成人", "10mg", "20mg"),
+    ("肾功能不", "减为一次", "减为一次"),
+    ("全的儿童", "5mg", "15mg"),
+)
+TWO_TABLES = (*GRID, ("项目", "儿童", "成人"), ("起始剂量", "5mg", "10mg"))
+STOPPED = (("人群", "起始剂量", "最大剂量"), ("成人", "10mg。饭后服！", "20mg；分两次"), ("儿童", "5mg。连用3天。", "15mg"))
+FORBIDDEN = (("人群", "起始剂量", "最大剂量"), ("成人", "10mg", "20mg"), ("孕妇", "禁用", "禁用"), ("儿童", "5mg", "15mg"))
 HALVES = (("人群", "起始剂量", "最大剂量"), ("成人", "10mg", "20mg"), ("儿童", "", ""), ("", "5mg", "15mg"))
 GAP = (("人群", "起始剂量", "最大剂量"), ("成人", "10mg", ""), ("儿童", "5mg", "15mg"))
 HEAD = [(50.0, 780.0, "【用法用量】"), (50.0, 765.0, "按下表用药。")]
@@ -98,6 +129,17 @@ LAYOUTS: dict[str, tuple[str, bytes]] = {
     "over a page, head alone": ("pdf", pdf([*HEAD, *table(GRID[:1], top=80)], table(GRID[1:], top=780))),
     "shifted cells": ("pdf", pdf([*HEAD, *table(GRID[:1]), *table(GRID[1:], left=95, top=685)])),
     "turned by 90": ("pdf", pdf([*HEAD, *table(GRID)], turn=90)),
+    "even cells of two lines": ("pdf", pdf([*HEAD, *table(EVEN)])),
+    "even cells of two lines, ruled": ("pdf", ruled([*HEAD, *table(EVEN)], 711, 696, 666, 636)),
+    "group names of two lines": ("pdf", pdf([*HEAD, *table(SPLIT_HEADS)])),
+    "plain, stops in cells": ("pdf", pdf([*HEAD, *table(STOPPED)])),
+    "plain, forbidden": ("pdf", pdf([*HEAD, *table(FORBIDDEN)])),
+    "plain, ruled": ("pdf", ruled([*HEAD, *table(GRID)], 711, 696, 681, 666)),
+    "a second table below": ("pdf", pdf([*HEAD, *table(TWO_TABLES)])),
+    "over columns of the page before": ("pdf", pdf(columns(), table(GRID, top=780))),
+    "paragraph over columns of the page before": ("pdf", pdf(columns(), [(50, 780, "成人一次15mg，" + PROSE[:20]), (50, 765, PROSE)])),
+    "docx plain, stops in cells": ("docx", word(STOPPED)),
+    "html plain, stops in cells": ("html", html(STOPPED)),
     "note below": ("pdf", pdf([*HEAD, *table(GRID), (50, 640, "注：15mg为极量。")])),
     "docx plain": ("docx", word(GRID)),
     "docx turned": ("docx", word(TURNED)),
