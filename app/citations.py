@@ -20,6 +20,11 @@ class Unit:
         """The words of the span."""
         return self.document.text[self.start : self.end]
 
+    @property
+    def page(self) -> int:
+        """The page on which it begins, from 1; 0 where its document has none."""
+        return self.document.page_at(self.start)
+
 
 @dataclass(frozen=True, slots=True)
 class Citation:

@@ -43,7 +43,7 @@ def said_json(said: Said) -> dict[str, Any]:
 
 
 def citation_json(citation: Citation) -> dict[str, Any]:
-    """A citation with its quote and its document's source."""
+    """A citation with its quote and its document's source; `page` there counts from 1, 0 where the document has no pages."""
     unit = citation.unit
     return {
         "number": citation.number,
@@ -53,7 +53,7 @@ def citation_json(citation: Citation) -> dict[str, Any]:
         "start": unit.start,
         "end": unit.end,
         "quote": citation.quote,
-        "source": asdict(unit.document.source),
+        "source": {**asdict(unit.document.source), "page": unit.page},
     }
 
 

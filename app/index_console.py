@@ -64,11 +64,13 @@ def index_plan(kb: Knowledge = None, limit: Shown = _SHOWN, index: Index = DEFAU
     compared = plan.comparison
     if as_json:
         left_out = {"rejected": [asdict(fault) for fault in plan.rejected], "expired": [asdict(gone) for gone in plan.expired]}
+        if plan.warnings:
+            left_out["warnings"] = [asdict(warning) for warning in plan.warnings]
         print_json({"published": compared.old, "documents": compared.documents, **_comparison_json(compared), **left_out})
     else:
         sys.stdout.write(f"与发布中的版本 {compared.old or '（无）'} 相比，新版本将有 {compared.documents} 篇文档\n\n")
         _write_comparison(compared, limit)
-        _write_left_out(plan.rejected, plan.expired)
+        _write_left_out(plan.rejected, plan.expired, plan.warnings)
     if plan.rejected:
         notes.print(f"hint: 有 `{len(plan.rejected)}` 处错误，build 不会发布；改正它们，或用 --skip-faulty 略过", soft_wrap=True)
         raise typer.Exit(MISUSE)
@@ -101,9 +103,10 @@ def _write_comparison(compared: Comparison, limit: int) -> None:
     sys.stdout.write(render_dated(compared.of("dated")))
 
 
-def _write_left_out(rejected: Sequence[Fault], expired: Sequence[Expired]) -> None:
+def _write_left_out(rejected: Sequence[Fault], expired: Sequence[Expired], warnings: Sequence[Fault]) -> None:
     sys.stdout.writelines(f"过期  {gone.document}  {gone.title}（有效期至 {gone.expires}），不再收入\n" for gone in expired)
     sys.stdout.writelines(f"拒绝  {fault}\n" for fault in rejected)
+    sys.stdout.writelines(f"注意  {warning}\n" for warning in warnings)
 
 
 @index_app.command("build")
@@ -141,7 +144,7 @@ def index_build(
     state = f"新增 {built.added} · 修改 {built.changed}{dated} · 删除 {built.removed}" if changed else "没有变化"
     sys.stdout.write(f"{built.release}  {built.documents} 篇文档，{built.passages} 个片段，{state}，{built.seconds:.1f} 秒\n")
     sys.stdout.writelines(f"{remark}\n" for remark in built.remarks)
-    _write_left_out(built.rejected, built.expired)
+    _write_left_out(built.rejected, built.expired, built.warnings)
     if not built.published:
         sys.stdout.write(f"没有发布；发布它：qizhen index publish {built.release}\n")
 
@@ -156,6 +159,8 @@ def _build_json(built: BuildReport, trial: GoldenTrial | None) -> dict[str, Any]
         row["rejected"] = [asdict(fault) for fault in built.rejected]
     if built.expired:
         row["expired"] = [asdict(gone) for gone in built.expired]
+    if built.warnings:
+        row["warnings"] = [asdict(warning) for warning in built.warnings]
     if trial and trial.result:
         row["questions"] = asdict(trial.result)
     return row

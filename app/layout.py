@@ -100,12 +100,14 @@ def escape(text: str) -> str:
 
 
 def source_rows(answer: Answer) -> list[dict[str, Any]]:
-    """For the element under an answer: a row for every cited section, with the places of its citations."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    """For the element under an answer: a row for every cited section (and page of it), with the places of its citations."""
+    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
     for citation in answer.citations:
         unit = citation.unit
-        label = " · ".join(p for p in (unit.document.title, unit.section.title, unit.document.source.label) if p)
-        row = rows.setdefault((unit.document.id, unit.section.title), {"label": label, "digest": digest_of(unit.document), "citations": []})
+        page = f"第 {unit.page} 页" if unit.page else ""
+        label = " · ".join(p for p in (unit.document.title, unit.section.title, page, unit.document.source.label) if p)
+        empty = {"label": label, "digest": digest_of(unit.document), "citations": []}
+        row = rows.setdefault((unit.document.id, unit.section.title, unit.page), empty)
         place = {"release": citation.release, "document": unit.document.id, "start": unit.start, "end": unit.end}
         row["citations"].append({"number": citation.number, **place})
     return list(rows.values())
@@ -127,7 +129,14 @@ def panel(release: Release, document: Document, start: int, end: int, whole: boo
     shown = document.sections if whole else (section,)
     source = document.source
     facts = {"来源": source.title or source.publisher, "发布者": source.publisher, "修订日期": source.revised, "审核": source.review}
-    facts |= {"有效期至": source.expires, "许可": source.licence, "网址": source.url, "知识库版本": release.id}
+    page = document.page_at(start)
+    facts |= {
+        "页": f"第 {page} 页" if page else "",
+        "有效期至": source.expires,
+        "许可": source.licence,
+        "网址": source.url,
+        "知识库版本": release.id,
+    }
     return {
         "title": document.title,
         "section": section.title,

@@ -66,7 +66,7 @@ class BuildReport:
     """What a build did. `release` equals the published one, and nothing was written, where nothing had changed.
 
     Of `changed` documents, `dated` are those of which only the source changed. `rejected` is why documents were left out, `expired` which
-    for their age; `remarks` is what the trial of the release said.
+    for their age; `warnings` is what to look at in what was read; `remarks` is what the trial of the release said.
     """
 
     release: str
@@ -81,6 +81,7 @@ class BuildReport:
     published: bool = True
     rejected: tuple[Fault, ...] = ()
     expired: tuple[Expired, ...] = ()
+    warnings: tuple[Fault, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
@@ -232,6 +233,7 @@ def _report(
         published=published,
         rejected=intake.faults,
         expired=intake.expired,
+        warnings=intake.warnings,
         remarks=remarks,
     )
 
@@ -311,8 +313,9 @@ def _build_beside(index: Path, made_of: _Ingredients, progress: Progress) -> Man
 
 
 def _left_out(intake: Intake) -> dict[str, object]:
-    """What a release was built without: faults and expired documents by name."""
-    return {"left_out": _faults_recorded(intake), "expired_documents": [asdict(gone) for gone in intake.expired]}
+    """What a release was built without, faults and expired documents by name; and how many warnings there were."""
+    gone = [asdict(expired) for expired in intake.expired]
+    return {"left_out": _faults_recorded(intake), "expired_documents": gone, "warnings": len(intake.warnings)}
 
 
 def _write_parts(index: Path, beside: Path, made_of: _Ingredients, progress: Progress, written: Callable[[Path], None]) -> list[Row]:

@@ -37,11 +37,14 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a build would do. `rejected` is why documents would be left out, or the build refused; `expired` leave for their age."""
+    """What a build would do. `rejected` is why documents would be left out, or the build refused; `expired` leave for their age;
+    `warnings` is what to look at in what was read.
+    """
 
     comparison: Comparison
     rejected: tuple[Fault, ...]
     expired: tuple[Expired, ...]
+    warnings: tuple[Fault, ...]
 
 
 def plan_build(index: Path, knowledge: Sequence[Path], *, today: datetime.date | None = None) -> Plan:
@@ -51,7 +54,8 @@ def plan_build(index: Path, knowledge: Sequence[Path], *, today: datetime.date |
         before = _opened(index, current_id(index))
     intake = take_in(knowledge, before, recall=before is not None, today=today)
     old = before.manifest.id if before else ""
-    return Plan(Comparison(old, "", len(intake.items), tuple(_planned(intake, before))), intake.faults, intake.expired)
+    compared = Comparison(old, "", len(intake.items), tuple(_planned(intake, before)))
+    return Plan(compared, intake.faults, intake.expired, intake.warnings)
 
 
 def _opened(index: Path, release_id: str) -> Before:

@@ -17,7 +17,7 @@ from indexer.passages import Passage
 _SCHEMA = """
 CREATE TABLE documents (position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, title TEXT NOT NULL,
     aliases TEXT NOT NULL, digest TEXT NOT NULL, first_passage INTEGER NOT NULL, passages INTEGER NOT NULL, source TEXT NOT NULL,
-    sections TEXT NOT NULL, text TEXT NOT NULL);
+    sections TEXT NOT NULL, pages TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE passages (position INTEGER PRIMARY KEY, document INTEGER NOT NULL REFERENCES documents (position),
     section INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL);
 """
@@ -32,7 +32,7 @@ def write_documents(path: Path, documents: Iterable[tuple[Document, Sequence[Pas
         connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; BEGIN;" + _SCHEMA)
         first = 0
         for position, (document, passages) in enumerate(documents):
-            connection.execute("INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?)", _row(position, document, first, passages))
+            connection.execute("INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", _row(position, document, first, passages))
             rows = ((first + i, position, p.section, p.start, p.end) for i, p in enumerate(passages))
             connection.executemany("INSERT INTO passages VALUES (?,?,?,?,?)", rows)
             first += len(passages)
@@ -44,16 +44,16 @@ def write_documents(path: Path, documents: Iterable[tuple[Document, Sequence[Pas
 
 
 def _row(position: int, document: Document, first: int, passages: Sequence[Passage]) -> tuple[object, ...]:
-    kind, title, aliases, text, sections = _said(document)
+    kind, title, aliases, text, sections, pages = _said(document)
     source = json.dumps(document.source.values(), ensure_ascii=False)
-    return position, document.id, kind, title, aliases, document.digest, first, len(passages), source, sections, text
+    return position, document.id, kind, title, aliases, document.digest, first, len(passages), source, sections, pages, text
 
 
-def _said(document: Document) -> tuple[str, str, str, str, str]:
-    """Kind, title, aliases, text and sections as they are stored."""
+def _said(document: Document) -> tuple[str, str, str, str, str, str]:
+    """Kind, title, aliases, text, sections and pages as they are stored."""
     aliases = json.dumps(document.aliases, ensure_ascii=False)
     sections = json.dumps([[s.title, s.start, s.end] for s in document.sections], ensure_ascii=False)
-    return document.kind, document.title, aliases, document.text, sections
+    return document.kind, document.title, aliases, document.text, sections, json.dumps(document.pages)
 
 
 class DocumentStore:
@@ -101,7 +101,8 @@ class DocumentStore:
 
     def says(self, position: int, document: Document) -> bool:
         """Whether the document at a position holds the same text under the same names; the sources may differ."""
-        return self._rows("SELECT kind, title, aliases, text, sections FROM documents WHERE position = ?", position) == [_said(document)]
+        held = self._rows("SELECT kind, title, aliases, text, sections, pages FROM documents WHERE position = ?", position)
+        return held == [_said(document)]
 
     def passage(self, position: int) -> tuple[int, Passage]:
         """(document position, passage)."""
@@ -128,12 +129,15 @@ class DocumentStore:
             yield self._document(position)
 
     def _document(self, position: int) -> Document:
-        rows = self._rows("SELECT id, kind, title, aliases, text, sections, source, digest FROM documents WHERE position = ?", position)
+        rows = self._rows(
+            "SELECT id, kind, title, aliases, text, sections, source, pages, digest FROM documents WHERE position = ?", position
+        )
         if not rows:
             raise self._damaged(f"没有第 {position} 篇文档")
-        document_id, kind, title, aliases, text, sections, source, digest = rows[0]
+        document_id, kind, title, aliases, text, sections, source, pages, digest = rows[0]
         placed = tuple(Section(*section) for section in json.loads(sections))
-        document = Document(document_id, kind, title, tuple(json.loads(aliases)), text, placed, Source(**json.loads(source)))
+        origin, starts = Source(**json.loads(source)), tuple(json.loads(pages))
+        document = Document(document_id, kind, title, tuple(json.loads(aliases)), text, placed, origin, starts)
         if document.digest != digest:  # a text altered on disk must not be quoted
             raise self._damaged(f"文档 `{document_id}` 的内容与其摘要不符")
         return document

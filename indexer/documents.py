@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,7 +45,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """One text of the knowledge base. `text[section.start:section.end]` is a section's body, exactly as it was given."""
+    """One text of the knowledge base. `text[section.start:section.end]` is a section's body, exactly as it was given.
+
+    `pages` holds where each page starts, page 1 first, and is empty where the file had none.
+    """
 
     id: str
     kind: Kind
@@ -53,17 +57,22 @@ class Document:
     text: str
     sections: tuple[Section, ...]
     source: Source
+    pages: tuple[int, ...] = ()
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of everything that the document says, as 64 hexadecimal digits."""
         places = [(section.title, section.start, section.end) for section in self.sections]
-        around = json.dumps([self.id, self.kind, self.title, self.aliases, places, self.source.values()], ensure_ascii=False)
+        around = json.dumps([self.id, self.kind, self.title, self.aliases, places, self.pages, self.source.values()], ensure_ascii=False)
         return hashlib.sha256(f"{around}\n{self.text}".encode()).hexdigest()
 
     def body(self, section: Section) -> str:
         """The section's text."""
         return self.text[section.start : section.end]
+
+    def page_at(self, offset: int) -> int:
+        """The page, from 1, on which a character stands; 0 where there are no pages."""
+        return max(1, bisect_right(self.pages, offset)) if self.pages else 0
 
     def section_at(self, start: int, end: int) -> Section | None:
         """The section that holds the whole span, if one does."""

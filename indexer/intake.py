@@ -24,6 +24,7 @@ from indexer.release import DOCUMENTS, LINES, Manifest
 
 State = Literal["same", "dated", "changed", "added"]
 NO_LINE = bytes(16)
+_READER_FILES = ("readers.py", "documents.py", "source_fields.py")  # what a line of JSON goes through
 _LONGEST_LINE = 64_000_000
 _MOST_BYTES = 4_000_000_000
 _Found = tuple[Document | int, bytes]
@@ -75,10 +76,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """All that was read. `faults` is why the documents that are not among the items were left out."""
+    """All that was read. `faults` is why the documents that are not among the items were left out, `warnings` what to look at in those
+    that are.
+    """
 
     items: tuple[Item, ...]
     faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...]
     expired: tuple[Expired, ...]
     look_alikes: tuple[LookAlike, ...]
 
@@ -87,17 +91,17 @@ def take_in(knowledge: Sequence[Path], before: Before | None, *, recall: bool, t
     """Read the documents under the given paths. With `recall`, lines that the published release knows are taken from there."""
     today = today or datetime.datetime.now().astimezone().date()
     pairs, wrong = read_look_alikes(knowledge)
-    found, faults = _read(knowledge, before.lines() if before and recall else {}, before)
+    read = _read(knowledge, before.lines() if before and recall else {}, before)
     ends = before.store.expiring() if before else {}
     items: list[Item] = []
     expired: list[Expired] = []
-    for document, line in found:
+    for document, line in read.found:
         gone = _expired(document, before, ends, today)
         if gone:
             expired.append(gone)
         else:
             items.append(_item(document, line, before))
-    return Intake(tuple(items), (*faults, *wrong), tuple(expired), tuple(pairs))
+    return Intake(tuple(items), (*read.faults, *wrong), read.warnings, tuple(expired), tuple(pairs))
 
 
 def _expired(document: Document | int, before: Before | None, ends: Mapping[str, str], today: datetime.date) -> Expired | None:
@@ -128,7 +132,7 @@ def _item(document: Document | int, line: bytes, before: Before | None) -> Item:
 @cache
 def _reader_digest() -> bytes:
     """What the reader was when lines were digested: another reader may make another document of the same line."""
-    return code_digest("readers.py", "documents.py")
+    return code_digest(*_READER_FILES)
 
 
 def code_digest(*files: str) -> bytes:
@@ -155,26 +159,36 @@ def _raw_lines(path: Path) -> Iterator[bytes]:
             yield line
 
 
-def _read(knowledge: Sequence[Path], known: Mapping[bytes, int], before: Before | None) -> tuple[Sequence[_Found], Sequence[Fault]]:
-    """Documents, or their positions in the published release, each with the digest of its line; and the faults."""
-    found: list[_Found] = []
-    faults: list[Fault] = []
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Documents, or their positions in the published release, each with the digest of its line."""
+
+    found: tuple[_Found, ...]
+    faults: tuple[Fault, ...] = ()
+    warnings: tuple[Fault, ...] = ()
+
+
+def _read(knowledge: Sequence[Path], known: Mapping[bytes, int], before: Before | None) -> _Read:
+    parts = []
     for path in knowledge:
         part = _read_lines(path, known) if _is_json_lines(path) else _read_plainly([path])
         if part is None:
             return _read_plainly(knowledge)
-        found += part[0]
-        faults += part[1]
+        parts.append(part)
+    found = tuple(entry for part in parts for entry in part.found)
     ids = {document.id if isinstance(document, Document) else before and before.places[document][0] for document, _ in found}
-    return (found, faults) if len(ids) == len(found) else _read_plainly(knowledge)  # which tells where the other one of an id stands
+    if len(ids) != len(found):
+        return _read_plainly(knowledge)  # which tells where the other one of an id stands
+    faults = tuple(fault for part in parts for fault in part.faults)
+    return _Read(found, faults, tuple(warning for part in parts for warning in part.warnings))
 
 
-def _read_plainly(paths: Sequence[Path]) -> tuple[Sequence[_Found], Sequence[Fault]]:
+def _read_plainly(paths: Sequence[Path]) -> _Read:
     reading = read_knowledge(paths)
-    return [(document, NO_LINE) for document in reading.documents], reading.faults
+    return _Read(tuple((document, NO_LINE) for document in reading.documents), reading.faults, reading.warnings)
 
 
-def _read_lines(path: Path, known: Mapping[bytes, int]) -> tuple[Sequence[_Found], Sequence[Fault]] | None:
+def _read_lines(path: Path, known: Mapping[bytes, int]) -> _Read | None:
     """As `_read`, for a file of JSON Lines; None where there is any doubt which line a document came from.
 
     The reader is given a copy in which the known lines are empty: what is digested is what is read, though the file be written meanwhile.
@@ -191,8 +205,9 @@ def _read_lines(path: Path, known: Mapping[bytes, int]) -> tuple[Sequence[_Found
     if len(fresh) != len(reading.documents) or any(str(copy) in fault.message for fault in reading.faults):
         return None
     documents = dict(zip(fresh, reading.documents, strict=True))
-    found: list[_Found] = [(documents[at] if at in documents else known[digest], digest) for at, digest in lines if at not in faulty]
-    return found, [replace(fault, path=str(path)) for fault in reading.faults]
+    found = tuple((documents[at] if at in documents else known[digest], digest) for at, digest in lines if at not in faulty)
+    here = [tuple(replace(told, path=str(path)) for told in some) for some in (reading.faults, reading.warnings)]
+    return _Read(found, here[0], here[1])
 
 
 def _copied(path: Path, copy: Path, known: Mapping[bytes, int]) -> list[tuple[int, bytes]]:

@@ -1,7 +1,6 @@
 """Files to documents. Every fault of every file is found before anything is said."""
 
 import csv
-import datetime
 import gzip
 import io
 import json
@@ -15,10 +14,13 @@ from typing import Any
 
 import yaml
 
-from indexer.documents import KINDS, Document, Source, compose
+from indexer.documents import KINDS, Document, compose
 from indexer.errors import Fault, KnowledgeBaseError
+from indexer.extraction_worker import ExtractionLimits
+from indexer.formats import NAMED
+from indexer.hospital_files import HospitalFile, read_file
+from indexer.source_fields import source_of
 
-_SOURCE_FIELDS = tuple(Source.__dataclass_fields__)
 _FRONT_FIELDS = {"id", "kind", "title", "aliases", "source"}
 _NO_SPACE = re.compile(r"^#{1,6}[^#\s]")
 _HEADING = re.compile(r"^##\s+(.+?)\s*#*\s*$")
@@ -27,15 +29,21 @@ _LONGEST_ID = 200
 _SKIPPED_FOLDERS = {"questions", "vectors"}
 _SKIPPED_NAMES = re.compile(r"README(\..+)?\.md|questions\.jsonl(\.gz)?", re.IGNORECASE)
 
+_READABLE = ".md .jsonl .jsonl.gz .csv .pdf .docx .html .txt .zip"
+
 Report = Callable[[int, str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read: the documents without fault, in the order of their paths, and every fault of the others."""
+    """What was read: documents without fault in the order of their paths, what is wrong with the others, and what to look at.
+
+    A warning loses nothing silently: a page without text, a running head taken out, a file of a kind that cannot be read.
+    """
 
     documents: tuple[Document, ...]
     faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...] = ()
 
 
 def read_documents(paths: Sequence[Path]) -> list[Document]:
@@ -50,39 +58,73 @@ def read_documents(paths: Sequence[Path]) -> list[Document]:
     return list(reading.documents)
 
 
-def read_knowledge(paths: Sequence[Path]) -> Reading:
+def read_knowledge(paths: Sequence[Path], limits: ExtractionLimits | None = None) -> Reading:
     """As `read_documents`, with the faults beside the documents. Of documents of one id the first is kept."""
     faults: list[Fault] = []
+    warnings: list[Fault] = []
     documents: list[Document] = []
     first_seen: dict[str, str] = {}
     for path in paths:
-        files = list(document_files(path))
+        files = list(document_files(path, warnings))
         if not files:
-            reason = "文件夹里没有文档（.md .jsonl .jsonl.gz .csv）" if path.is_dir() else "没有这个文件，或不是 .md .jsonl .jsonl.gz .csv"
+            reason = f"文件夹里没有文档（{_READABLE}）" if path.is_dir() else f"没有这个文件，或不是 {_READABLE}"
             faults.append(Fault(str(path), 0, "", reason))
         for file in files:
-            for line, document in _read_file(file, faults):
-                place = f"{file}:{line}"
+            name = file.relative_to(path).as_posix() if file != path else file.name
+            for place, line, document in _documents_in(file, name, limits or ExtractionLimits(), faults, warnings):
                 if document.id in first_seen:
-                    faults.append(Fault(str(file), line, "id", f"`{document.id}` 与 {first_seen[document.id]} 重复"))
+                    faults.append(Fault(place, line, "id", f"`{document.id}` 与 {first_seen[document.id]} 重复"))
                     continue
-                first_seen[document.id] = place
+                first_seen[document.id] = f"{place}:{line}" if line else place
                 documents.append(document)
-    return Reading(tuple(documents), tuple(faults))
+    return Reading(tuple(documents), tuple(faults), tuple(warnings))
 
 
-def document_files(path: Path) -> Iterator[Path]:
-    """The files that are read of a file or a folder, in order."""
+def _documents_in(
+    file: Path, name: str, limits: ExtractionLimits, faults: list[Fault], warnings: list[Fault]
+) -> Iterator[tuple[str, int, Document]]:
+    if _reader(file):
+        for line, document in _read_file(file, faults):
+            yield str(file), line, document
+        return
+    try:
+        size = file.stat().st_size
+        data = file.read_bytes() if size <= limits.file_bytes else b""
+    except OSError as error:
+        faults.append(Fault(str(file), 0, "", f"读不出来：{error}"))
+        return
+    if size > limits.file_bytes:
+        faults.append(
+            Fault(str(file), 0, "", f"有 {size / 1e6:.0f} MB，超过 {limits.file_bytes / 1e6:.0f} MB 的上限，没有读：请拆成几个文件")
+        )
+        return
+    sidecar = file.with_suffix(".toml")
+    written = sidecar.read_bytes() if sidecar.is_file() else b""
+    for place, document in read_file(HospitalFile(str(file), name, data, written), limits, faults, warnings):
+        yield place, 0, document
+
+
+def document_files(path: Path, warnings: list[Fault] | None = None) -> Iterator[Path]:
+    """The files that are read of a file or a folder, in order; what is passed over is told to `warnings`."""
     if path.is_file():
-        if _reader(path):
+        if _reader(path) or _ending(path) in NAMED:
             yield path
         return
     for file in sorted(path.rglob("*")):
         below = file.relative_to(path).parts
-        hidden = any(part.startswith(".") for part in below)
+        hidden = any(part.startswith((".", "~$")) for part in below)
         skipped = _SKIPPED_FOLDERS & set(below[:-1]) or _SKIPPED_NAMES.fullmatch(file.name)
-        if not hidden and not skipped and file.is_file() and _reader(file):
+        if hidden or skipped or not file.is_file() or not (_reader(file) or _ending(file) in NAMED):
+            continue
+        if not file.resolve().is_relative_to(path.resolve()):
+            if warnings is not None:
+                warnings.append(Fault(str(file), 0, "", "是指向文件夹之外的链接，没有收录：请放入文件本身"))
+        else:
             yield file
+
+
+def _ending(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
 
 
 def _reader(path: Path) -> "Callable[[str, Path, Report], Iterator[tuple[int, Document]]] | None":
@@ -254,7 +296,7 @@ def _document(fields: Mapping[str, Any], sections: Any, report: Callable[[str, s
     if not isinstance(aliases, list) or not all(isinstance(alias, str) for alias in aliases):
         fault("aliases", f"`{aliases}` 应为名称的列表")
     parts = _parts(sections, fault)
-    source = _source(fields.get("source") or {}, fault)
+    source = source_of(fields.get("source") or {}, fault)
     if faulty:
         return None
     return compose(document_id, kind, title, [alias.strip() for alias in aliases if alias.strip()], parts, source)
@@ -290,24 +332,3 @@ def _parts(sections: Any, fault: Callable[[str, str], None]) -> list[tuple[str, 
         else:
             parts.append((heading.strip(), body))
     return parts
-
-
-def _source(raw: Any, fault: Callable[[str, str], None]) -> Source:
-    if not isinstance(raw, dict):
-        fault("source", f"`{raw}` 应为 {{{', '.join(_SOURCE_FIELDS)}}}")
-        return Source()
-    values = {}
-    for name in _SOURCE_FIELDS:
-        value = raw.get(name)
-        if isinstance(value, datetime.date):
-            value = value.isoformat()
-        if value is not None and not isinstance(value, str):
-            fault(f"source.{name}", f"`{value}` 应为文字")
-        else:
-            values[name] = value or ""
-    for name in ("revised", "expires"):
-        try:
-            datetime.date.fromisoformat(values.get(name) or "2000-01-01")
-        except ValueError:
-            fault(f"source.{name}", f"`{values[name]}` 应为 YYYY-MM-DD")
-    return Source(**values)

@@ -31,7 +31,7 @@ from indexer.reranker import Reranker, open_reranker
 from indexer.sections import SectionGuide, load_guide
 from indexer.vector_index import VectorIndex
 
-FORMAT = 3
+FORMAT = 4
 DOCUMENTS, KEYWORDS, SECTIONS, MANIFEST = "documents.sqlite", "keyword", "sections.toml", "manifest.json"
 VECTORS, CODES = "vectors.faiss", "codes.faiss"
 LOOK_ALIKES = "lookalikes.json"

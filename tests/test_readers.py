@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import KnowledgeBaseError
-from indexer.readers import read_documents
+from indexer.readers import read_documents, read_knowledge
 
 GOOD = {"id": "a", "title": "甲", "sections": [{"title": "适应症", "text": "头痛。"}]}
 MARKDOWN = """---
@@ -156,8 +156,8 @@ def test_a_truncated_gzip_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_without_documents_and_a_missing_path(tmp_path: Path) -> None:
     assert faults(tmp_path, tmp_path / "none.md") == [
-        f"{tmp_path}: 文件夹里没有文档（.md .jsonl .jsonl.gz .csv）",
-        f"{tmp_path / 'none.md'}: 没有这个文件，或不是 .md .jsonl .jsonl.gz .csv",
+        f"{tmp_path}: 文件夹里没有文档（.md .jsonl .jsonl.gz .csv .pdf .docx .html .txt .zip）",
+        f"{tmp_path / 'none.md'}: 没有这个文件，或不是 .md .jsonl .jsonl.gz .csv .pdf .docx .html .txt .zip",
     ]
 
 
@@ -168,3 +168,17 @@ def test_csv_without_a_column_map_or_with_a_wrong_one(tmp_path: Path) -> None:
     assert faults(path) == [f"{path}:1: 没有这些列：`号`、`治`；现有：编号、名"]
     write(tmp_path, "x.toml", "id = ")
     assert faults(path)[0].startswith(f"{path}: 列对照文件 `x.toml` 读不出来：")
+
+
+def test_an_expiry_is_kept_and_must_be_a_date(tmp_path: Path) -> None:
+    [document] = read_documents([write(tmp_path, "x.jsonl", {**GOOD, "source": {"expires": "2027-01-31"}})])
+    assert document.source.expires == "2027-01-31"
+    wrong = write(tmp_path, "y.jsonl", {**GOOD, "source": {"expires": "明年"}})
+    assert faults(wrong) == [f"{wrong}:1: source.expires: `明年` 应为 YYYY-MM-DD"]
+
+
+def test_faults_stand_beside_the_documents_that_have_none(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.jsonl", GOOD, {**GOOD, "title": "乙"}, {**GOOD, "id": "b", "title": ""})
+    reading = read_knowledge([path])
+    assert [(document.id, document.title) for document in reading.documents] == [("a", "甲")]
+    assert [str(fault) for fault in reading.faults] == [f"{path}:2: id: `a` 与 {path}:1 重复", f"{path}:3: title: 缺少"]
