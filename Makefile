@@ -66,7 +66,7 @@ $(VENV)/core: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/all: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e ".[llm,finetune,documents,postgres,dev]"
+	$(PIP) -e ".[llm,finetune,postgres,dev]"
 	@touch $@ $(VENV)/core
 
 clean:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -31,10 +31,14 @@ class HospitalFile:
     sidecar: bytes = b""
 
 
+# Reads a file of ours found in an archive (place, bytes, the TOML beside it, faults), or says None to a file of another kind.
+ReadMember = Callable[[str, bytes, bytes | None, list[Fault]], Iterator[tuple[int, Document]] | None]
+
+
 def read_file(
-    file: HospitalFile, limits: ExtractionLimits, faults: list[Fault], warnings: list[Fault], depth: int = 1
-) -> Iterator[tuple[str, Document]]:
-    """The documents of a file, each with the place where it stands."""
+    file: HospitalFile, limits: ExtractionLimits, faults: list[Fault], warnings: list[Fault], ours: ReadMember, depth: int = 1
+) -> Iterator[tuple[str, int, Document]]:
+    """The documents of a file, each with the place and the line (0 for none) where it stands."""
     kind, why = sniff(file.data)
     expected = READ.get(PurePosixPath(file.name).suffix.lower().removeprefix("."), "")
     if not kind or (kind == "txt" and expected != "txt"):
@@ -43,7 +47,7 @@ def read_file(
     if kind != expected:
         warnings.append(Fault(file.place, 0, "", f"扩展名与内容不符，按内容当作 {kind} 读取，请改正扩展名"))
     if kind == "zip":
-        yield from _archive(file, limits, faults, warnings, depth)
+        yield from _archive(file, limits, faults, warnings, ours, depth)
         return
     try:
         found = extract_apart(kind, file.data, limits)
@@ -56,12 +60,12 @@ def read_file(
     except ExtractionError as error:
         faults.append(Fault(file.place, 0, "", str(error)))
         return
-    yield from ((file.place, document) for document in documents)
+    yield from ((file.place, 0, document) for document in documents)
 
 
 def _archive(
-    file: HospitalFile, limits: ExtractionLimits, faults: list[Fault], warnings: list[Fault], depth: int
-) -> Iterator[tuple[str, Document]]:
+    file: HospitalFile, limits: ExtractionLimits, faults: list[Fault], warnings: list[Fault], ours: ReadMember, depth: int
+) -> Iterator[tuple[str, int, Document]]:
     if depth > limits.depth:
         faults.append(Fault(file.place, 0, "", f"压缩包套了 {depth} 层，超过 {limits.depth} 层的上限，没有读：请解开"))
         return
@@ -77,12 +81,17 @@ def _archive(
         if any(part.startswith((".", "~$", "__MACOSX")) for part in path.parts) or path.suffix.lower() == ".toml":
             continue
         place = f"{file.place}/{name}"
-        if path.suffix.lower().removeprefix(".") not in NAMED:
-            warnings.append(Fault(place, 0, "", "压缩包里只读 PDF、Word、HTML、TXT 和 ZIP，这个文件没有收录：请放在压缩包外"))
+        beside = members.get(str(path.with_suffix(".toml")))
+        plain = ours(place, data, beside, faults)
+        if plain is None and path.suffix.lower().removeprefix(".") not in NAMED:
+            warnings.append(Fault(place, 0, "", "是读不了的种类，没有收录：请另存为 PDF、Word、HTML 或文本"))
             continue
         read += 1
-        sidecar = members.get(str(path.with_suffix(".toml")), b"")
-        yield from read_file(HospitalFile(place, f"{file.name}/{name}", data, sidecar), limits, faults, warnings, depth + 1)
+        if plain is not None:
+            yield from ((place, line, document) for line, document in plain)
+            continue
+        inner = HospitalFile(place, f"{file.name}/{name}", data, beside or b"")
+        yield from read_file(inner, limits, faults, warnings, ours, depth + 1)
     if not read and not any(fault.path.startswith(file.place) for fault in faults):
         faults.append(Fault(file.place, 0, "", "压缩包里没有可以收录的文件"))
 

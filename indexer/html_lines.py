@@ -1,12 +1,9 @@
 """HTML to lines: headings, paragraphs, list items and table rows; scripts, navigation and what is hidden are left out."""
 
-from typing import TYPE_CHECKING
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from indexer.extraction import BOLD, ROW, Extract, ExtractionError, Line
+from indexer.extraction import BOLD, ROW, Extract, Line
 from indexer.tables import LEFT_OUT, bound_rows
-
-if TYPE_CHECKING:
-    from selectolax.lexbor import LexborNode
 
 _DROPPED = "script, style, noscript, template, nav, aside, footer, iframe, svg, form, button, select, [hidden], [aria-hidden=true]"
 _DROPPED_ROLES = "[role=navigation], [role=banner], [role=contentinfo], [style*='display:none'], [style*='display: none']"
@@ -18,11 +15,7 @@ _MOST_COLUMNS = 200
 
 
 def html_lines(text: str) -> Extract:
-    """The lines of a page. Raises ExtractionError where the parser is not installed."""
-    try:
-        from selectolax.lexbor import LexborHTMLParser
-    except ImportError as error:
-        raise ExtractionError("读 HTML 需要另装组件，请运行 pip install 'qizhen[documents]'") from error
+    """The lines of a page."""
     tree = LexborHTMLParser(text)
     for node in tree.css(f"{_DROPPED}, {_DROPPED_ROLES}"):
         node.decompose()
@@ -34,7 +27,7 @@ def html_lines(text: str) -> Extract:
     return Extract(tuple(lines), _words(title.text()) if title else "", tuple((0, doubt) for doubt in doubts))
 
 
-def _walk(root: "LexborNode", lines: list[Line], doubts: list[str]) -> None:
+def _walk(root: LexborNode, lines: list[Line], doubts: list[str]) -> None:
     """Depth first without recursion: pages nest as deep as they like."""
     held: list[str] = []
     bold: list[bool] = []
@@ -76,7 +69,7 @@ def _walk(root: "LexborNode", lines: list[Line], doubts: list[str]) -> None:
     flush()
 
 
-def _grid(table: "LexborNode") -> list[list[str]] | None:
+def _grid(table: LexborNode) -> list[list[str]] | None:
     """Cells by row and column, a spanned one told in every place; None for tables in tables and spans that say nonsense."""
     if table.css_first("td table, th table, caption table") is not None:
         return None
@@ -98,12 +91,12 @@ def _grid(table: "LexborNode") -> list[list[str]] | None:
     return [[held[at, column] for column in range(width)] for at in range(len(rows))]
 
 
-def _span(cell: "LexborNode", name: str) -> int:
+def _span(cell: LexborNode, name: str) -> int:
     told = cell.attributes.get(name) or "1"
     return int(told) if told.isascii() and told.isdigit() and len(told) < 5 else 0
 
 
-def _is_bold(node: "LexborNode") -> bool:
+def _is_bold(node: LexborNode) -> bool:
     above = node.parent
     while above is not None and above.tag not in _BLOCKS:
         if above.tag in ("b", "strong"):

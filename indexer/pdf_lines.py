@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import pi
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pypdfium2
+import pypdfium2.raw as pdfium
 
 from indexer.extraction import ROW, Extract, ExtractionError, Line, without_running_heads
 from indexer.tables import LEFT_OUT, bound_rows, looks_whole
-
-if TYPE_CHECKING:
-    import pypdfium2
 
 _CELL_GAP = 1.2  # in heights of a character: more white than this on one row is another cell or column
 _GUTTER_ROWS = 4  # rows on both sides that make two columns
@@ -55,10 +55,6 @@ class Run:
 def pdf_lines(data: bytes) -> Extract:
     """The lines of a PDF, with their pages. Raises ExtractionError: damaged, locked, without a text layer."""
     try:
-        import pypdfium2
-    except ImportError as error:
-        raise ExtractionError("读 PDF 需要另装组件，请运行 pip install 'qizhen[documents]'") from error
-    try:
         document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
         raise ExtractionError(_LOCKED if "password" in str(error).lower() else _DAMAGED) from error
@@ -71,7 +67,7 @@ def pdf_lines(data: bytes) -> Extract:
         document.close()
 
 
-def _extract(document: "pypdfium2.PdfDocument", title: str) -> Extract:
+def _extract(document: pypdfium2.PdfDocument, title: str) -> Extract:
     pages: list[list[Line]] = []
     spread: set[int] = set()
     silent: list[int] = []
@@ -125,10 +121,8 @@ def _unbroken(lines: Iterable[Line], warnings: list[tuple[int, str]]) -> Iterato
         yield held
 
 
-def _runs(page: "pypdfium2.PdfPage", number: int, warnings: list[tuple[int, str]]) -> list[Run]:
+def _runs(page: pypdfium2.PdfPage, number: int, warnings: list[tuple[int, str]]) -> list[Run]:
     """Runs of characters, in the file's order. What PDFium made up (spaces, line ends) only parts words."""
-    import pypdfium2.raw as pdfium
-
     held = page.get_textpage()
     text_page: Any = held.raw
     runs: list[Run] = []
@@ -196,10 +190,8 @@ class _Page:
     spread: set[int]
 
 
-def _rules(page: "pypdfium2.PdfPage") -> list[float]:
+def _rules(page: pypdfium2.PdfPage) -> list[float]:
     """Heights of the horizontal lines that are drawn on a page, from the foot; the upper and lower edges of frames too."""
-    import pypdfium2.raw as pdfium
-
     heights = set()
     for drawn in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_PATH], max_depth=3):
         left, foot, right, top = drawn.get_bounds()

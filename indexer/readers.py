@@ -9,13 +9,14 @@ import tomllib
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 from indexer.documents import KINDS, Document, compose
 from indexer.errors import Fault, KnowledgeBaseError
+from indexer.extraction import ExtractionError, decode
 from indexer.extraction_worker import ExtractionLimits
 from indexer.formats import NAMED
 from indexer.hospital_files import HospitalFile, read_file
@@ -25,13 +26,25 @@ _FRONT_FIELDS = {"id", "kind", "title", "aliases", "source"}
 _NO_SPACE = re.compile(r"^#{1,6}[^#\s]")
 _HEADING = re.compile(r"^##\s+(.+?)\s*#*\s*$")
 _LONGEST_ID = 200
+_BOMB_RATIO, _BOMB_BYTES = 200, 10_000_000
 # Files beside the documents that are no documents.
 _SKIPPED_FOLDERS = {"questions", "vectors"}
 _SKIPPED_NAMES = re.compile(r"README(\..+)?\.md|questions\.jsonl(\.gz)?", re.IGNORECASE)
 
-_READABLE = ".md .jsonl .jsonl.gz .csv .pdf .docx .html .txt .zip"
+_READABLE = ".md .jsonl .jsonl.gz .csv .tsv .pdf .docx .html .txt .zip"
 
 Report = Callable[[int, str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    """The TOML file beside a table. `read` raises FileNotFoundError where there is none, or OSError."""
+
+    name: str
+    read: Callable[[], bytes]
+
+
+_Reader = Callable[[str, _Chart, Report], Iterator[tuple[int, Document]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +96,7 @@ def read_knowledge(paths: Sequence[Path], limits: ExtractionLimits | None = None
 def _documents_in(
     file: Path, name: str, limits: ExtractionLimits, faults: list[Fault], warnings: list[Fault]
 ) -> Iterator[tuple[str, int, Document]]:
-    if _reader(file):
+    if _reader(file.name):
         for line, document in _read_file(file, faults):
             yield str(file), line, document
         return
@@ -100,21 +113,34 @@ def _documents_in(
         return
     sidecar = file.with_suffix(".toml")
     written = sidecar.read_bytes() if sidecar.is_file() else b""
-    for place, document in read_file(HospitalFile(str(file), name, data, written), limits, faults, warnings):
-        yield place, 0, document
+    yield from read_file(HospitalFile(str(file), name, data, written), limits, faults, warnings, _read_member)
+
+
+def _read_member(place: str, data: bytes, chart: bytes | None, faults: list[Fault]) -> Iterator[tuple[int, Document]] | None:
+    """The documents of a file of ours in an archive; None for a file of another kind."""
+
+    def read() -> bytes:
+        if chart is None:
+            raise FileNotFoundError
+        return chart
+
+    path = PurePosixPath(place)
+    if _SKIPPED_NAMES.fullmatch(path.name):
+        return iter(())
+    return _read_plain(place, data, _Chart(path.with_suffix(".toml").name, read), faults) if _reader(place) else None
 
 
 def document_files(path: Path, warnings: list[Fault] | None = None) -> Iterator[Path]:
     """The files that are read of a file or a folder, in order; what is passed over is told to `warnings`."""
     if path.is_file():
-        if _reader(path) or _ending(path) in NAMED:
+        if _reader(path.name) or _ending(path) in NAMED:
             yield path
         return
     for file in sorted(path.rglob("*")):
         below = file.relative_to(path).parts
         hidden = any(part.startswith((".", "~$")) for part in below)
         skipped = _SKIPPED_FOLDERS & set(below[:-1]) or _SKIPPED_NAMES.fullmatch(file.name)
-        if hidden or skipped or not file.is_file() or not (_reader(file) or _ending(file) in NAMED):
+        if hidden or skipped or not file.is_file() or not (_reader(file.name) or _ending(file) in NAMED):
             continue
         if not file.resolve().is_relative_to(path.resolve()):
             if warnings is not None:
@@ -127,35 +153,58 @@ def _ending(path: Path) -> str:
     return path.suffix.lower().removeprefix(".")
 
 
-def _reader(path: Path) -> "Callable[[str, Path, Report], Iterator[tuple[int, Document]]] | None":
-    name = path.name.lower()
+def _reader(name: str) -> _Reader | None:
+    name = name.lower()
     if name.endswith((".jsonl", ".jsonl.gz")):
         return _read_json_lines
-    return {".md": _read_markdown, ".csv": _read_csv}.get(path.suffix.lower())
+    return {".md": _read_markdown, ".csv": _read_csv, ".tsv": _read_csv}.get(PurePosixPath(name).suffix)
 
 
 def _read_file(path: Path, faults: list[Fault]) -> Iterator[tuple[int, Document]]:
-    def report(line: int, field: str, message: str) -> None:
-        faults.append(Fault(str(path), line, field, message))
+    chart = path.with_suffix(".toml")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        faults.append(Fault(str(path), 0, "", f"读不出来：{error}"))
+        return
+    yield from _read_plain(str(path), data, _Chart(chart.name, chart.read_bytes), faults)
 
-    reader = _reader(path)
+
+def _read_plain(place: str, data: bytes, chart: _Chart, faults: list[Fault]) -> Iterator[tuple[int, Document]]:
+    """The documents of a file of ours, each with its line; `place` is how faults name it."""
+
+    def report(line: int, field: str, message: str) -> None:
+        faults.append(Fault(place, line, field, message))
+
+    reader = _reader(place)
     if reader is None:
         return
     try:
-        data = path.read_bytes()
-        if path.suffix.lower() == ".gz":
-            data = gzip.decompress(data)
-        text = data.decode("utf-8-sig")
+        if place.lower().endswith(".gz"):
+            data = _unpacked(data)
+        text = decode(data) if reader is _read_csv else data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         report(line, "", f"不是 UTF-8 编码（第 {error.start} 字节 0x{data[error.start]:02x}），请另存为 UTF-8")
+    except ExtractionError as error:
+        report(0, "", str(error))
     except (OSError, EOFError, zlib.error) as error:
         report(0, "", f"读不出来：{error}")
     else:
-        yield from reader(text, path, report)
+        yield from reader(text, chart, report)
 
 
-def _read_markdown(text: str, _path: Path, report: Report) -> Iterator[tuple[int, Document]]:
+def _unpacked(data: bytes) -> bytes:
+    """The content of a gzip file. Raises ExtractionError for one that swells as no text does, OSError, EOFError or zlib.error."""
+    most = max(_BOMB_BYTES, _BOMB_RATIO * len(data))
+    with gzip.open(io.BytesIO(data)) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ExtractionError(f"展开后超过压缩后的 {_BOMB_RATIO} 倍，像是压缩炸弹，没有读：请核对文件来源")
+    return content
+
+
+def _read_markdown(text: str, _chart: _Chart, report: Report) -> Iterator[tuple[int, Document]]:
     """One document: YAML front matter between --- lines, then a `## ` heading for every section."""
     text = text.replace("\r\n", "\n")
     lines = text.split("\n")
@@ -203,7 +252,7 @@ def _markdown_sections(lines: Sequence[str], start: int, report: Report) -> tupl
     return sections[:-1], places
 
 
-def _read_json_lines(text: str, _path: Path, report: Report) -> Iterator[tuple[int, Document]]:
+def _read_json_lines(text: str, _chart: _Chart, report: Report) -> Iterator[tuple[int, Document]]:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -220,7 +269,7 @@ def _read_json_lines(text: str, _path: Path, report: Report) -> Iterator[tuple[i
             yield number, document
 
 
-def _read_csv(text: str, path: Path, report: Report) -> Iterator[tuple[int, Document]]:
+def _read_csv(text: str, chart: _Chart, report: Report) -> Iterator[tuple[int, Document]]:
     """One document a row; a TOML file of the same name says which column is what.
 
     kind = "drug"
@@ -232,9 +281,8 @@ def _read_csv(text: str, path: Path, report: Report) -> Iterator[tuple[int, Docu
     [source]
     publisher = "某医院药剂科"
     """
-    chart = path.with_suffix(".toml")
     try:
-        columns = tomllib.loads(chart.read_text("utf-8"))
+        columns = tomllib.loads(chart.read().decode("utf-8-sig"))
         needed = [columns["id"], columns["title"], *columns.get("aliases", []), *columns["sections"].values()]
     except FileNotFoundError:
         report(0, "", f"缺少列对照文件 `{chart.name}`（写明 id、title、[sections] 各是哪一列）")
@@ -245,7 +293,8 @@ def _read_csv(text: str, path: Path, report: Report) -> Iterator[tuple[int, Docu
     except (OSError, ValueError) as error:
         report(0, "", f"列对照文件 `{chart.name}` 读不出来：{error}")
         return
-    rows = csv.DictReader(io.StringIO(text, newline=""))
+    head = text.partition("\n")[0]
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in head and "," not in head else ",")
     absent = [str(column) for column in needed if column not in (rows.fieldnames or [])]
     if absent:
         report(1, "", f"没有这些列：{'、'.join(f'`{column}`' for column in absent)}；现有：{'、'.join(rows.fieldnames or [])}")

@@ -1,6 +1,8 @@
 """Files as hospitals have them, good and bad, made here."""
 
+import gzip
 import io
+import random
 import zipfile
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from indexer.documents import Document
 from indexer.extraction_worker import ExtractionLimits
-from indexer.readers import Reading, read_knowledge
+from indexer.readers import Reading, read_documents, read_knowledge
 
 PAGE = "<html><head><title>高血压诊疗规范</title></head><body><nav>首页 联系我们</nav><h1>高血压</h1>"
 PAGE += "<h2>一、诊断标准</h2><p>诊室血压≥140/90mmHg。</p>"
@@ -271,3 +273,102 @@ def test_an_id_comes_from_the_path_and_not_from_the_content(tmp_path: Path) -> N
     after = read(tmp_path, "a b.html", PAGE.replace("140", "130").encode()).documents[0]
     assert before.id == after.id == "file/a_b.html"
     assert before.digest != after.digest
+
+
+CHART = 'id = "编号"\ntitle = "名称"\nkind = "drug"\n[sections]\n"适应症" = "适应症"\n'
+TABLE = "编号,名称,适应症\nd/1,甲普利片,用于高血压。\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("x.csv", TABLE.encode("utf-8-sig")),
+        ("x.csv", TABLE.encode("gb18030")),
+        ("x.csv", TABLE.encode("utf-16")),
+        ("x.tsv", TABLE.replace(",", "\t").encode()),
+        ("x.tsv", TABLE.replace(",", "\t").encode("utf-16")),
+    ],
+)
+def test_tables_are_read_as_excel_writes_them(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    (tmp_path / "x.toml").write_bytes(CHART.encode("utf-8-sig"))
+    [document] = read_documents([tmp_path])
+    assert (document.id, document.title, document.body(document.sections[0])) == ("d/1", "甲普利片", "用于高血压。")
+
+
+def test_a_table_of_no_encoding_is_told(tmp_path):
+    (tmp_path / "x.csv").write_bytes(TABLE.encode("gb18030") + b"\x81\x20\xff\xff")
+    (tmp_path / "x.toml").write_text(CHART, "utf-8")
+    [fault] = read_knowledge([tmp_path]).faults
+    assert fault.message.startswith("看不出文字编码")
+
+
+def test_an_archive_holds_whatever_a_folder_may(tmp_path):
+    row = '{"id": "d/2", "kind": "drug", "title": "乙普利片", "sections": [{"title": "适应症", "text": "用于头痛。"}]}\n'
+    markdown = "---\nid: d/3\nkind: drug\ntitle: 丙普利片\n---\n## 适应症\n用于发热。\n"
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("甲/x.csv", TABLE.encode("gb18030"))
+        archive.writestr("甲/x.toml", CHART)
+        archive.writestr("y.jsonl", row)
+        archive.writestr("z/z.md", markdown)
+        archive.writestr("README.md", "# 说明")
+        archive.writestr("bad.csv", TABLE)
+        archive.writestr("bad.jsonl", row + "{")
+        archive.writestr("sheet.dwg", "x")
+    reading = read_knowledge([tmp_path / "x.zip"])
+    assert sorted(document.id for document in reading.documents) == ["d/1", "d/2", "d/3"]
+    told = {(fault.path.rpartition("/")[2], fault.line): fault.message for fault in reading.faults}
+    assert told["bad.csv", 0] == "缺少列对照文件 `bad.toml`（写明 id、title、[sections] 各是哪一列）"
+    assert ("bad.jsonl", 2) in told
+    assert any("d/2" in message and "重复" in message for message in told.values())
+    assert [warning.message for warning in reading.warnings] == ["是读不了的种类，没有收录：请另存为 PDF、Word、HTML 或文本"]
+
+
+def test_a_gzip_file_that_swells_is_refused(tmp_path):
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(b" " * 30_000_000))
+    [fault] = read_knowledge([tmp_path]).faults
+    assert fault.message == "展开后超过压缩后的 200 倍，像是压缩炸弹，没有读：请核对文件来源"
+
+
+@pytest.mark.slow
+def test_five_hundred_pages_are_read_whole_with_their_pages(tmp_path: Path) -> None:
+    pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
+    canvas = Canvas(str(tmp_path / "x.pdf"), pagesize=(595, 842))
+    for number in range(1, 501):
+        canvas.setFont("STSong-Light", 10)
+        draw(canvas, 50, 780, [f"第{number}节内容", *(f"本页第{row}行说明第{number}号病例的处理。" for row in range(1, 31))])
+        canvas.showPage()
+    canvas.save()
+    reading = read_knowledge([tmp_path / "x.pdf"])
+    [document] = reading.documents
+    assert (reading.faults, reading.warnings) == ((), ())
+    for number in (1, 250, 500):
+        for row in (1, 30):
+            sentence = f"本页第{row}行说明第{number}号病例的处理。"
+            assert document.text.count(sentence) == 1
+            assert document.page_at(document.text.index(sentence)) == number
+    assert list(document.pages) == sorted(document.pages)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pdf", "docx", "html", "zip"])
+def test_a_file_with_damaged_bytes_is_read_or_refused_and_the_others_go_on(tmp_path: Path, kind: str) -> None:
+    """Bytes turned, cut and doubled at random: never an exception, always a document or a word about the file."""
+
+    def both() -> bytes:
+        return zipped(**{"a.docx": formulary_docx(), "b.html": PAGE.encode()})
+
+    made = {"pdf": label_pdf, "docx": formulary_docx, "html": PAGE.encode, "zip": both}[kind]()
+    dice = random.Random(kind)
+    for number in range(8):
+        data = bytearray(made)
+        for _ in range(dice.randint(1, 40)):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        cut = dice.choice([len(data), dice.randrange(1, len(data))])
+        (tmp_path / f"{number}.{kind}").write_bytes(bytes(data[:cut]) + bytes(data[: dice.choice([0, 50])]))
+    (tmp_path / "sound.md").write_text("---\nid: d/1\nkind: text\ntitle: 完好的一篇\n---\n## 正文\n内容。\n", "utf-8")
+    reading = read_knowledge([tmp_path])
+    told = {fault.path for fault in (*reading.faults, *reading.warnings)} | {document.source.title for document in reading.documents}
+    assert any(document.id == "d/1" for document in reading.documents)
+    for number in range(8):
+        assert any(f"{number}.{kind}" in place for place in told)

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import docx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 
 from indexer.readers import Reading, read_knowledge
+from indexer.sentences import sentence_spans
+from indexer.tables import bound_rows
 
 TRUE = {"成人": {"10mg", "20mg"}, "儿童": {"5mg", "15mg"}}  # first and greatest dose
 GRID = (("人群", "起始剂量", "最大剂量"), ("成人", "10mg", "20mg"), ("儿童", "5mg", "15mg"))
@@ -254,3 +258,24 @@ def test_several_drugs_that_nothing_tells_apart_are_refused(tmp_path: Path) -> N
     assert [fault.message for fault in reading.faults] == [
         "像是一个文件里有几种药品（乙普利片、甲普利片），分不清各节属于哪一种，没有收录：请一种药品一个文件"
     ]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    data=st.data(),
+    groups=st.lists(
+        st.sampled_from(["成人", "儿童", "老年人", "孕妇", "轻度肾功能不全者", "透析患者"]), min_size=1, max_size=5, unique=True
+    ),
+    heads=st.lists(st.sampled_from(["起始剂量", "最大剂量", "维持剂量", "频次"]), min_size=1, max_size=3, unique=True),
+)
+def test_every_value_stands_under_its_own_heads(data: st.DataObject, groups: list[str], heads: list[str]) -> None:
+    """Through the rows of a table as every format gives them."""
+    values = {(group, head): data.draw(st.integers(1, 900)) for group in groups for head in heads}
+    stop = data.draw(st.sampled_from(["", "。", "；睡前服", "。饭后服。"]))
+    rows = bound_rows([["人群", *heads], *([group, *(f"{values[group, head]}mg{stop}" for head in heads)] for group in groups)])
+    assert rows is not None
+    for group, line in zip(groups, rows, strict=True):
+        assert len(sentence_spans(line)) == 1
+        assert line.startswith(f"{group}：")
+        told = re.findall(r"(起始剂量|最大剂量|维持剂量|频次) (\d+)mg", line)
+        assert told == [(head, str(values[group, head])) for head in heads]

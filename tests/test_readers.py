@@ -156,8 +156,8 @@ def test_a_truncated_gzip_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_without_documents_and_a_missing_path(tmp_path: Path) -> None:
     assert faults(tmp_path, tmp_path / "none.md") == [
-        f"{tmp_path}: 文件夹里没有文档（.md .jsonl .jsonl.gz .csv .pdf .docx .html .txt .zip）",
-        f"{tmp_path / 'none.md'}: 没有这个文件，或不是 .md .jsonl .jsonl.gz .csv .pdf .docx .html .txt .zip",
+        f"{tmp_path}: 文件夹里没有文档（.md .jsonl .jsonl.gz .csv .tsv .pdf .docx .html .txt .zip）",
+        f"{tmp_path / 'none.md'}: 没有这个文件，或不是 .md .jsonl .jsonl.gz .csv .tsv .pdf .docx .html .txt .zip",
     ]
 
 
