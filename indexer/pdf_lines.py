@@ -13,7 +13,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from indexer.extraction import ROW, Extract, ExtractionError, Line, without_running_heads
-from indexer.tables import LEFT_OUT, bound_rows, looks_whole
+from indexer.tables import LEFT_OUT, bound_rows
 
 _CELL_GAP = 1.2  # in heights of a character: more white than this on one row is another cell or column
 _GUTTER_ROWS = 4  # rows on both sides that make two columns
@@ -178,26 +178,40 @@ def _origin(pdfium: Any, text_page: Any, index: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A page being read: the heights of its ruled lines, whether the page before ended in columns, and who is told what.
+    """A page being read: its ruled lines, whether the page before ended in columns, and who is told what.
 
     Of lines that stand across columns, the ids go into `spread`.
     """
 
     number: int
-    rules: Sequence[float]
+    rules: Sequence["_Rule"]
     parted: bool
     warnings: list[tuple[int, str]]
     spread: set[int]
 
 
-def _rules(page: pypdfium2.PdfPage) -> list[float]:
-    """Heights of the horizontal lines that are drawn on a page, from the foot; the upper and lower edges of frames too."""
-    heights = set()
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A horizontal line that is drawn on a page, in points from its foot and its left edge."""
+
+    height: float
+    left: float
+    right: float
+
+    def parts(self, above: Run, below: Run) -> bool:
+        """Whether it runs between two cells, along the whole of both."""
+        between = below.top - 1 <= self.height <= above.foot + 1
+        return between and self.left <= min(above.left, below.left) + 1 and self.right >= max(above.right, below.right) - 1
+
+
+def _rules(page: pypdfium2.PdfPage) -> list[_Rule]:
+    """Lines, and the upper and lower edges of frames."""
+    rules = []
     for drawn in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_PATH], max_depth=3):
         left, foot, right, top = drawn.get_bounds()
         if right - left > _RULE_WIDTH:
-            heights |= {round(foot, 1), round(top, 1)}
-    return sorted(heights)
+            rules += [_Rule(height, left, right) for height in (foot, top)]
+    return rules
 
 
 def _page_lines(runs: list[Run], page: _Page) -> tuple[list[Line], bool]:
@@ -253,10 +267,11 @@ def _told(row: Sequence[Run]) -> bool:
     return bool(_ENDS.search(row[-1].text) or _STARTS.match(row[0].text))
 
 
-def _table(rows: Sequence[Sequence[Run]], rules: Sequence[float]) -> list[str] | None:
+def _table(rows: Sequence[Sequence[Run]], rules: Sequence[_Rule]) -> list[str] | None:
     """Bound rows, where each cell stands under just one head and begins or is centred where it does.
 
-    Lines are drawn between all rows of the body, or between none: then the cells themselves must look whole.
+    Lines are drawn between all cells of all rows. Without them nothing tells a row from the second line of the cells above:
+    `肝功能不全的 首日10mg` over `儿童 以后5mg` may be one row of a table as well as two.
     """
     heads = rows[0]
     for row in rows[1:]:
@@ -265,12 +280,10 @@ def _table(rows: Sequence[Sequence[Run]], rules: Sequence[float]) -> list[str] |
     pitches = [above[0].foot - row[0].foot for above, row in pairwise(rows)]
     if not pitches or max(pitches) > 1.3 * min(pitches):
         return None  # cells of two lines stand closer than rows
-    drawn = [any(row[0].top - 1 <= rule <= above[0].foot + 1 for rule in rules) for above, row in pairwise(rows[1:])]
-    grid = [[run.text for run in row] for row in rows]
-    ruled = bool(drawn) and all(drawn)
-    if not ruled and (any(drawn) or not looks_whole(grid)):
+    cells = [both for above, row in pairwise(rows) for both in zip(above, row, strict=True)]
+    if not all(any(rule.parts(above, below) for rule in rules) for above, below in cells):
         return None
-    return bound_rows(grid)
+    return bound_rows([[run.text for run in row] for row in rows])
 
 
 def _under(cell: Run, at: int, heads: Sequence[Run]) -> bool:

@@ -7,12 +7,9 @@ from indexer.sentences import sentence_spans
 
 LEFT_OUT = "这里的表格认不准行列，没有收录这张表：请核对原件，改写成文字或 Markdown 后再收录"
 _DIGIT = re.compile(r"\d")
-# What begins the second line of a cell and never a first.
-_GOES_ON = re.compile(r"[（(）)、，。；：~～\-–—/]|(?:mg|g|kg|µg|μg|ug|ml|mL|IU|片|粒|毫克|克|毫升|单位|次)(?![\w])")
 _STOPS = "。；;！!？? "
 _STOP = re.compile(rf"[{_STOPS}]*[。；;！!？?][{_STOPS}]*")
-# What a cell says in place of a dose.
-_NO_DOSE = re.compile(
+_DOSE = re.compile(
     r"(?:禁用|忌用|慎用|不用|不推荐|不建议|不宜|避免|无需|不需|不必|不详|尚无|未确定|遵医嘱|酌情|减量|减半|同成人|[-—－/无])"
 )
 _DOSE = re.compile(r"\d\s*(?:mg|g|kg|µg|μg|ug|ml|mL|IU|U|片|粒|毫克|克|毫升|单位|滴|支|次)(?![a-zA-Z])")
@@ -43,18 +40,3 @@ def _line(heads: Sequence[str], row: Sequence[str]) -> str:
     """One sentence: a stop within a cell would part what follows it from the head of its row."""
     values = "，".join(f"{head} {_STOP.sub('，', value.rstrip(_STOPS))}" for head, value in zip(heads[1:], row[1:], strict=True) if value)
     return f"{row[0]}：{values}。"
-
-
-def looks_whole(grid: Sequence[Sequence[str]]) -> bool:
-    """Whether each row of cells, found on a page without lines between them, is likely a row and no half of one, and none another head.
-
-    Where a column has a dose in one row it must have one, or say that there is none, in every row; and no cell goes on from above.
-    """
-    body = grid[1:]
-    if any(_GOES_ON.match(cell) for row in body for cell in row):
-        return False
-    for column in list(zip(*body, strict=True))[1:]:
-        doses = [bool(_DOSE.search(cell)) for cell in column]
-        if any(doses) and not all(dose or _NO_DOSE.match(cell) for dose, cell in zip(doses, column, strict=True)):
-            return False
-    return True

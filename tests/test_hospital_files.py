@@ -72,6 +72,7 @@ def label_pdf() -> bytes:
             ):
                 for across, cell in zip((50, 200, 350), row, strict=True):
                     canvas.drawString(across, top, cell)
+                canvas.line(45, top + 11, 450, top + 11)
         canvas.showPage()
     canvas.save()
     return target.getvalue()

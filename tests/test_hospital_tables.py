@@ -23,9 +23,10 @@ TURNED = (("项目", "成人", "儿童"), ("起始剂量", "10mg", "5mg"), ("最
 PROSE = "本品为测试用药品的说明文字，应当在医师指导下使用，不得自行增减，不得随意停用。"
 
 Put = tuple[float, float, str]
+Rule = tuple[float, float, float]  # from, to, height
 
 
-def pdf(*pages: Sequence[Put], size: int = 10, turn: int = 0) -> bytes:
+def pdf(*pages: Sequence[Put], size: int = 10, turn: int = 0, rules: Sequence[Rule] = ()) -> bytes:
     pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
     target = io.BytesIO()
     canvas = Canvas(target, pagesize=(595, 842), invariant=True)
@@ -37,6 +38,8 @@ def pdf(*pages: Sequence[Put], size: int = 10, turn: int = 0) -> bytes:
             canvas.rotate(turn)
             canvas.drawString(0, 0, text)
             canvas.restoreState()
+        for left, right, height in rules:
+            canvas.line(left, height, right, height)
         canvas.showPage()
     canvas.save()
     return target.getvalue()
@@ -78,18 +81,10 @@ def html(grid: Sequence[Sequence[str]]) -> bytes:
     return page("".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in grid))
 
 
-def ruled(puts: Sequence[Put], *heights: float) -> bytes:
-    """A page with lines drawn across at the given heights."""
-    pdfmetrics.registerFont(UnicodeCIDFont("STSong-Light"))
-    target = io.BytesIO()
-    canvas = Canvas(target, pagesize=(595, 842), invariant=True)
-    canvas.setFont("STSong-Light", 10)
-    for left, top, text in puts:
-        canvas.drawString(left, top, text)
-    for height in heights:
-        canvas.line(45, height, 400, height)
-    canvas.save()
-    return target.getvalue()
+def ruled(grid: Sequence[Sequence[str]], left: float = 50, step: float = 100, pitch: float = 15) -> bytes:
+    """A table with lines over, between and under its rows."""
+    rules = [(left - 5, left - 5 + step * len(grid[0]), 700 - pitch * y + pitch - (pitch - 6) / 2) for y in range(len(grid) + 1)]
+    return pdf([*HEAD, *table(grid, left=left, step=step, pitch=pitch)], rules=rules)
 
 
 # Every cell on two lines, as far apart as rows are.
@@ -106,6 +101,16 @@ SPLIT_HEADS = (
     ("肾功能不", "减为一次", "减为一次"),
     ("全的儿童", "5mg", "15mg"),
 )
+# A group's name and its doses on two lines each: 5mg is no dose of children whose liver is sound.
+DOUBLE = (
+    ("人群", "起始剂量", "最大剂量"),
+    ("肝功能不全的", "首日1mg", "首日2mg"),
+    ("儿童", "以后3mg", "以后4mg"),
+    ("肝功能正常的", "首日6mg", "首日7mg"),
+    ("成人", "以后8mg", "以后9mg"),
+)
+PARTED = [(45, 345, 695), (145, 345, 680), (45, 345, 665), (145, 345, 650)]
+FRAMED = [(left, left + 100, height) for left in (45, 145, 245) for height in (710, 695, 680, 665)]
 TWO_TABLES = (*GRID, ("项目", "儿童", "成人"), ("起始剂量", "5mg", "10mg"))
 STOPPED = (("人群", "起始剂量", "最大剂量"), ("成人", "10mg。饭后服！", "20mg；分两次"), ("儿童", "5mg。连用3天。", "15mg"))
 FORBIDDEN = (("人群", "起始剂量", "最大剂量"), ("成人", "10mg", "20mg"), ("孕妇", "禁用", "禁用"), ("儿童", "5mg", "15mg"))
@@ -113,12 +118,12 @@ HALVES = (("人群", "起始剂量", "最大剂量"), ("成人", "10mg", "20mg")
 GAP = (("人群", "起始剂量", "最大剂量"), ("成人", "10mg", ""), ("儿童", "5mg", "15mg"))
 HEAD = [(50.0, 780.0, "【用法用量】"), (50.0, 765.0, "按下表用药。")]
 LAYOUTS: dict[str, tuple[str, bytes]] = {
-    "plain": ("pdf", pdf([*HEAD, *table(GRID)])),
-    "turned": ("pdf", pdf([*HEAD, *table(TURNED)])),
-    "narrow": ("pdf", pdf([*HEAD, *table(GRID, step=70)])),
-    "wide": ("pdf", pdf([*HEAD, *table(GRID, step=180)])),
+    "plain": ("pdf", ruled(GRID)),
+    "turned": ("pdf", ruled(TURNED)),
+    "narrow": ("pdf", ruled(GRID, step=70)),
+    "wide": ("pdf", ruled(GRID, step=180)),
     "tall rows": ("pdf", pdf([*HEAD, *table(GRID, pitch=40)])),
-    "close rows": ("pdf", pdf([*HEAD, *table(GRID, pitch=11)])),
+    "close rows": ("pdf", ruled(GRID, pitch=11)),
     "no head": ("pdf", pdf([*HEAD, *table(GRID[1:])])),
     "no row head": ("pdf", pdf([*HEAD, *table((("成人", "儿童"), ("10mg", "5mg"), ("20mg", "15mg")))])),
     "empty cell": ("pdf", pdf([*HEAD, *table(GAP)])),
@@ -134,11 +139,15 @@ LAYOUTS: dict[str, tuple[str, bytes]] = {
     "shifted cells": ("pdf", pdf([*HEAD, *table(GRID[:1]), *table(GRID[1:], left=95, top=685)])),
     "turned by 90": ("pdf", pdf([*HEAD, *table(GRID)], turn=90)),
     "even cells of two lines": ("pdf", pdf([*HEAD, *table(EVEN)])),
-    "even cells of two lines, ruled": ("pdf", ruled([*HEAD, *table(EVEN)], 711, 696, 666, 636)),
+    "even cells of two lines, ruled": ("pdf", pdf([*HEAD, *table(EVEN)], rules=[(45, 345, height) for height in (711, 695, 665, 635)])),
+    "doses on every line": ("pdf", pdf([*HEAD, *table(DOUBLE)])),
+    "doses on every line, ruled": ("pdf", pdf([*HEAD, *table(DOUBLE)], rules=[(45, 345, height) for height in (711, 695, 665, 635)])),
+    "a line beside a group name of two lines": ("pdf", pdf([*HEAD, *table(DOUBLE)], rules=PARTED)),
+    "plain, without lines": ("pdf", pdf([*HEAD, *table(GRID)])),
+    "plain, framed cells": ("pdf", pdf([*HEAD, *table(GRID)], rules=FRAMED)),
     "group names of two lines": ("pdf", pdf([*HEAD, *table(SPLIT_HEADS)])),
-    "plain, stops in cells": ("pdf", pdf([*HEAD, *table(STOPPED)])),
-    "plain, forbidden": ("pdf", pdf([*HEAD, *table(FORBIDDEN)])),
-    "plain, ruled": ("pdf", ruled([*HEAD, *table(GRID)], 711, 696, 681, 666)),
+    "plain, stops in cells": ("pdf", ruled(STOPPED)),
+    "plain, forbidden": ("pdf", ruled(FORBIDDEN)),
     "a second table below": ("pdf", pdf([*HEAD, *table(TWO_TABLES)])),
     "over columns of the page before": ("pdf", pdf(columns(), table(GRID, top=780))),
     "paragraph over columns of the page before": ("pdf", pdf(columns(), [(50, 780, "成人一次15mg，" + PROSE[:20]), (50, 765, PROSE)])),
@@ -180,7 +189,7 @@ LAYOUTS: dict[str, tuple[str, bytes]] = {
 WHOLE = {
     name
     for name in LAYOUTS
-    if re.search("plain|turned$|narrow|^wide|close|left col|over a page$|note|rowspan|colspan|merged (row )?heads", name)
+    if re.search("plain|turned$|narrow|^wide|close|rowspan|colspan|merged (row )?heads", name) and "without" not in name
 }
 
 
