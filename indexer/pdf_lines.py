@@ -13,7 +13,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from indexer.extraction import ROW, Extract, ExtractionError, Line, without_running_heads
-from indexer.tables import LEFT_OUT, bound_rows
+from indexer.tables import LEFT_OUT, bound_rows, of_one_head
 
 _CELL_GAP = 1.2  # in heights of a character: more white than this on one row is another cell or column
 _GUTTER_ROWS = 4  # rows on both sides that make two columns
@@ -29,6 +29,7 @@ _LABELS = "【〖"
 _BREAKS = re.compile(r"[\d.．~～\-–—至]$")
 _GOES_ON = re.compile(r"[\d.．]|[a-zA-Zμµ%]")
 _RULE_WIDTH = 60  # points: shorter lines underline a word
+_THIN = 3  # points: a frame lower than this is a line
 _TILTED = 0.02  # radians
 _SMALL = 0.8  # of the size before: a digit raised or lowered
 _RAISED, _LOWERED = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"), str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -199,8 +200,8 @@ class _Rule:
     right: float
 
     def parts(self, above: Run, below: Run) -> bool:
-        """Whether it runs between two cells, along the whole of both."""
-        between = below.top - 1 <= self.height <= above.foot + 1
+        """Whether it runs between two cells, along the whole of both, and underlines neither."""
+        between = below.top - 1 <= self.height <= above.foot + 0.25
         return between and self.left <= min(above.left, below.left) + 1 and self.right >= max(above.right, below.right) - 1
 
 
@@ -210,7 +211,7 @@ def _rules(page: pypdfium2.PdfPage) -> list[_Rule]:
     for drawn in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_PATH], max_depth=3):
         left, foot, right, top = drawn.get_bounds()
         if right - left > _RULE_WIDTH:
-            rules += [_Rule(height, left, right) for height in (foot, top)]
+            rules += [_Rule(height, left, right) for height in {top if top - foot < _THIN else foot, top}]
     return rules
 
 
@@ -283,7 +284,8 @@ def _table(rows: Sequence[Sequence[Run]], rules: Sequence[_Rule]) -> list[str] |
     cells = [both for above, row in pairwise(rows) for both in zip(above, row, strict=True)]
     if not all(any(rule.parts(above, below) for rule in rules) for above, below in cells):
         return None
-    return bound_rows([[run.text for run in row] for row in rows])
+    grid = [[run.text for run in row] for row in rows]
+    return bound_rows(grid) if of_one_head(grid) else None
 
 
 def _under(cell: Run, at: int, heads: Sequence[Run]) -> bool:

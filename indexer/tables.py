@@ -9,6 +9,10 @@ LEFT_OUT = "这里的表格认不准行列，没有收录这张表：请核对�
 _DIGIT = re.compile(r"\d")
 _STOPS = "。；;！!？? "
 _STOP = re.compile(rf"[{_STOPS}]*[。；;！!？?][{_STOPS}]*")
+# What a cell says in place of a dose.
+_NO_DOSE = re.compile(
+    r"(?:禁用|忌用|慎用|不用|不推荐|不建议|不宜|避免|无需|不需|不必|不详|尚无|未确定|遵医嘱|酌情|减量|减半|同成人|[-—－/无每一])"
+)
 _DOSE = re.compile(
     r"(?:禁用|忌用|慎用|不用|不推荐|不建议|不宜|避免|无需|不需|不必|不详|尚无|未确定|遵医嘱|酌情|减量|减半|同成人|[-—－/无])"
 )
@@ -40,3 +44,12 @@ def _line(heads: Sequence[str], row: Sequence[str]) -> str:
     """One sentence: a stop within a cell would part what follows it from the head of its row."""
     values = "，".join(f"{head} {_STOP.sub('，', value.rstrip(_STOPS))}" for head, value in zip(heads[1:], row[1:], strict=True) if value)
     return f"{row[0]}：{values}。"
+
+
+def of_one_head(grid: Sequence[Sequence[str]]) -> bool:
+    """Whether no row of the body looks like the head of another table: a column of doses has one in every row, or says why not."""
+    for column in list(zip(*grid[1:], strict=True))[1:]:
+        doses = [bool(_DOSE.search(cell)) for cell in column]
+        if any(doses) and not all(dose or _NO_DOSE.match(cell) for dose, cell in zip(doses, column, strict=True)):
+            return False
+    return True

@@ -111,6 +111,7 @@ DOUBLE = (
 )
 PARTED = [(45, 345, 695), (145, 345, 680), (45, 345, 665), (145, 345, 650)]
 FRAMED = [(left, left + 100, height) for left in (45, 145, 245) for height in (710, 695, 680, 665)]
+UNDERLINED = [(50 + 100 * x, 110.5 + 100 * x, 698.5 - 15 * y) for x in range(3) for y in range(5)]
 TWO_TABLES = (*GRID, ("项目", "儿童", "成人"), ("起始剂量", "5mg", "10mg"))
 STOPPED = (("人群", "起始剂量", "最大剂量"), ("成人", "10mg。饭后服！", "20mg；分两次"), ("儿童", "5mg。连用3天。", "15mg"))
 FORBIDDEN = (("人群", "起始剂量", "最大剂量"), ("成人", "10mg", "20mg"), ("孕妇", "禁用", "禁用"), ("儿童", "5mg", "15mg"))
@@ -149,6 +150,8 @@ LAYOUTS: dict[str, tuple[str, bytes]] = {
     "plain, stops in cells": ("pdf", ruled(STOPPED)),
     "plain, forbidden": ("pdf", ruled(FORBIDDEN)),
     "a second table below": ("pdf", pdf([*HEAD, *table(TWO_TABLES)])),
+    "a second table in the same lines": ("pdf", ruled(TWO_TABLES)),
+    "doses on every line, underlined": ("pdf", pdf([*HEAD, *table(DOUBLE)], rules=UNDERLINED)),
     "over columns of the page before": ("pdf", pdf(columns(), table(GRID, top=780))),
     "paragraph over columns of the page before": ("pdf", pdf(columns(), [(50, 780, "成人一次15mg，" + PROSE[:20]), (50, 765, PROSE)])),
     "docx plain, stops in cells": ("docx", word(STOPPED)),
@@ -189,7 +192,7 @@ LAYOUTS: dict[str, tuple[str, bytes]] = {
 WHOLE = {
     name
     for name in LAYOUTS
-    if re.search("plain|turned$|narrow|^wide|close|rowspan|colspan|merged (row )?heads", name) and "without" not in name
+    if re.search("plain|turned$|narrow|^wide|rowspan|colspan|merged (row )?heads", name) and "without" not in name
 }
 
 
