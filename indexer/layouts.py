@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -20,6 +20,10 @@ _GENERIC = re.compile(r"(?:通用名称?|药品名称)\s*[】\]]?\s*[:：]?\s*([
 _OTHER_NAMES = re.compile(r"(?:商品名称?|英文名称?)\s*[:：]\s*([^\n，。；|【】]{2,60})")
 _NAMED = {"药品名称", "通用名称", "通用名", "药品通用名"}
 _BEFORE = "正文"
+_LONGEST_CAPTION = 60
+_STOPPED = re.compile(r"[。；;！!？?]\s*$")
+_SENTENCES = re.compile(r"[。！!？?]")
+_POINTS = re.compile(r"下表|下列|如下|以下|见表|表\s*\d|[:：]$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,26 @@ def pieces_of(lines: Sequence[Line]) -> list[Piece]:
             continue
         title, level, rest = found
         pieces.append((title, level, [Line(rest, 0, line.page)] if rest else []))
-    return [Piece(title, level, tuple(body)) for title, level, body in pieces if body or level]
+    return [Piece(title, level, tuple(_captioned(body))) for title, level, body in pieces if body or level]
+
+
+def _captioned(lines: Sequence[Line]) -> Iterator[Line]:
+    """Rows of a table carry what stands right above it: whom or what all of it is for must be quoted with each."""
+    caption = ""
+    for line in lines:
+        if line.level != ROW:
+            caption = _caption(line.text.strip())
+            yield line
+        else:
+            yield replace(line, text=f"{caption}：{line.text}") if caption else line
+
+
+def _caption(text: str) -> str:
+    """A short line without a full stop, or a last sentence that points at the table; without its stop."""
+    if len(text) <= _LONGEST_CAPTION and not _STOPPED.search(text):
+        return text.rstrip("：: ，,、")
+    last = _SENTENCES.split(text.rstrip("。；;！!？?：: "))[-1]
+    return last if _POINTS.search(last) else ""
 
 
 def _heading(line: Line) -> tuple[str, int, str] | None:

@@ -190,9 +190,7 @@ LAYOUTS: dict[str, tuple[str, bytes]] = {
     "html span of nonsense": ("html", page("<tr><th>人群<th rowspan=9>剂量<tr><td>成人<td>10mg")),
 }
 WHOLE = {
-    name
-    for name in LAYOUTS
-    if re.search("plain|turned$|narrow|^wide|rowspan|colspan|merged (row )?heads", name) and "without" not in name
+    name for name in LAYOUTS if re.search("plain|turned$|narrow|^wide|rowspan|colspan|merged (row )?heads", name) and "without" not in name
 }
 
 
@@ -205,7 +203,7 @@ def reading_of(folder: Path, name: str) -> Reading:
 
 def pairs(line: str) -> set[tuple[str, str]]:
     """(group, dose) of a bound line; a dose belongs to the group of its own column head, or to that of its row."""
-    row, _, rest = line.partition("：")
+    row, _, rest = line.removeprefix("按下表用药：").partition("：")
     found = set()
     for value in rest.split("，"):
         groups = [group for group in TRUE if group in value] or [group for group in TRUE if group in row] or [""]
@@ -291,3 +289,35 @@ def test_every_value_stands_under_its_own_heads(data: st.DataObject, groups: lis
         assert line.startswith(f"{group}：")
         told = re.findall(r"(起始剂量|最大剂量|维持剂量|频次) (\d+)mg", line)
         assert told == [(head, str(values[group, head])) for head in heads]
+
+
+@pytest.mark.parametrize(
+    ("above", "lead"),
+    [
+        ("肾功能不全者：", "肾功能不全者："),
+        ("肾功能不全者的剂量", "肾功能不全者的剂量："),
+        ("本品口服。肾功能不全者按下表用药。", "肾功能不全者按下表用药："),
+        ("本品口服，一日一次。", ""),
+    ],
+)
+def test_rows_carry_what_stands_right_above_their_table(tmp_path: Path, above: str, lead: str) -> None:
+    rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in GRID)
+    (tmp_path / "x.html").write_text(
+        f"<html><h1>用法用量</h1><p>{above}</p><table>{rows}</table><p>另见说明。</p><table>{rows}</table></html>", "utf-8"
+    )
+    [document] = read_knowledge([tmp_path]).documents
+    lines = document.body(document.sections[0]).splitlines()
+    assert lines == [
+        above,
+        f"{lead}成人：起始剂量 10mg，最大剂量 20mg。",
+        f"{lead}儿童：起始剂量 5mg，最大剂量 15mg。",
+        "另见说明。",
+        "成人：起始剂量 10mg，最大剂量 20mg。",
+        "儿童：起始剂量 5mg，最大剂量 15mg。",
+    ]
+
+
+def test_a_heading_is_no_caption(tmp_path: Path) -> None:
+    (tmp_path / "x.docx").write_bytes(word(GRID))
+    [document] = read_knowledge([tmp_path]).documents
+    assert "用法用量：成人" not in document.text
