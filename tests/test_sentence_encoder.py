@@ -50,7 +50,7 @@ def test_a_release_is_read_with_the_encoder_it_was_built_with(model: Path, tmp_p
     old = open_release(index, shipped.release)
     told = [[sentence.text for sentence in ask(r, "头孢克洛胶囊的禁忌").sentences] for r in (release, old)]
     assert told[0] == told[1] != []
-    assert old.embedder.name == "fast"
+    assert old.embedder.name == "accurate"
 
 
 def test_an_encoder_that_is_gone_or_altered_is_named(tmp_path: Path, write_lines: Callable[..., Path]) -> None:

@@ -38,7 +38,7 @@ def test_a_release_that_opens_slowly_keeps_no_question_waiting(index: Path, writ
     opened, may_open, openings = ReleaseShelf(index), threading.Event(), []
     first = opened.current()
 
-    def slowly(*arguments: Any) -> Release:
+    def slowly(*arguments: Any, reranker: str) -> Release:
         openings.append(arguments)
         may_open.wait(10)
         return open_release(*arguments)
@@ -66,7 +66,7 @@ def test_a_watching_shelf_opens_what_is_published_before_anybody_asks(
     opened, openings = ReleaseShelf(index), []
     opened.watch()
 
-    def noted(folder: Path, release_id: str) -> Release:
+    def noted(folder: Path, release_id: str, reranker: str) -> Release:
         openings.append(release_id)
         return open_release(folder, release_id)
 
@@ -92,7 +92,7 @@ def test_whoever_asks_for_many_other_releases_never_closes_the_one_in_use(index:
     opened, openings = ReleaseShelf(index), []
     served = opened.current()
 
-    def noted(folder: Path, release_id: str) -> Release:
+    def noted(folder: Path, release_id: str, reranker: str) -> Release:
         openings.append(release_id)
         return open_release(folder, release_id)
 
