@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Sequence, Set
 from functools import cache
+from operator import add
 
 _RUN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]+|[^\W_\u3400-\u9fff\uf900-\ufaff]+(?:[.\-/][^\W_\u3400-\u9fff\uf900-\ufaff]+)*")
 _SIGNS = ".~/±%-+"
@@ -31,7 +32,9 @@ def fold(text: str) -> str:
     nothing.
     """
     plain = tidy(text)
-    lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in plain)
+    lowered = plain.lower()
+    if len(lowered) != len(plain) or "Σ" in plain:  # letters that become two, and the one whose small form depends on its place
+        lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in plain)
     return lowered.translate(_simplified())
 
 
@@ -64,7 +67,7 @@ def terms(folded: str) -> list[str]:
     found: list[str] = []
     for run in _RUN.findall(folded):
         if _FIRST_HAN <= ord(run[0]) <= 0xFAFF and len(run) > 1:
-            found.extend(run[i : i + 2] for i in range(len(run) - 1))
+            found.extend(map(add, run, run[1:]))
         else:
             found.append(run)
     return found
