@@ -3,13 +3,27 @@
 import contextlib
 import ipaddress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request
 
 from app.problems import Problem
 
 Scope = Literal["ask", "drugs", "documents", "releases", "metrics", "admin"]
+Role = Literal["clinician", "pharmacist", "admin"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who makes a request: an account's name, its role, and the id of the API key that was shown, "" for none."""
+
+    name: str
+    role: Role
+    key: str = ""
+
+
+# Whoever sits at this machine, where there are no accounts.
+LOCAL = Person("local", "admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +39,16 @@ class Access:
         """Check one request."""
         if request.client is None or not is_loopback(request.client.host):
             raise Problem(403, "还没有账户，只能在本机使用。要从别的机器使用，请通过 SSH 隧道。")
+        request.state.person = LOCAL
+
+
+def person_of(request: Request) -> Person:
+    """Who makes a request that `require` let pass."""
+    person: Person = request.state.person
+    return person
+
+
+Who = Annotated[Person, Depends(person_of)]
 
 
 def require(scope: Scope) -> Any:

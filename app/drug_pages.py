@@ -1,16 +1,11 @@
 """The drug pages: look-up while typing, monographs, and drugs checked against each other. Their wording is in app/pages/templates."""
 
-import hashlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from fastapi.routing import APIRoute
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app import drug_check
 from app.access import require
@@ -19,49 +14,17 @@ from app.answering import candidate_of
 from app.drug_check import Drug
 from app.drug_names import LONGEST_QUERY, Found, drug_names, suggest
 from app.lookalike import confusable_with
-from app.problems import Problem, problem_of
-from app.safety import is_expired
+from app.problems import Problem
+from app.rendering import PageRoute, page
 from app.service import Serving
 from indexer.documents import Document
 from indexer.release import Release
 from indexer.terms import fold
 
-PAGES = Path(__file__).parent / "pages"
-# Nothing inline, nothing from outside.
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-_HEADERS = {"content-security-policy": POLICY, "cache-control": "private, no-cache"}
 # What is read first of a drug; where a text has no such section that is told.
 SAFETY_SECTIONS = ("禁忌", "特殊人群", "药物相互作用", "注意事项")
 # Drugs an address may name: up to these it is shown what can be taken away, past them nothing is looked up.
 _MOST_ASKED = 30
-
-
-class PageRoute(APIRoute):
-    """A route whose faults are pages in Chinese, whatever goes wrong."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler with the faults worded."""
-        handle = super().get_route_handler()
-
-        async def handled(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the person gets a page
-                problem = problem_of(error)
-                return _page("fault.html", problem.status_code, told=problem.detail)
-
-        return handled
 
 
 router = APIRouter(route_class=PageRoute, dependencies=[require("drugs")], include_in_schema=False)
@@ -103,14 +66,14 @@ class Chip:
 def look_up(release: Current, q: Typed = "") -> Response:
     """The look-up page; with `q` what it may stand for."""
     found = _suggest(release, q)
-    return _page("look_up.html", release=release, found=found, rows=_rows(release, found, page_of), count=len(drug_names(release)))
+    return page("look_up.html", release=release, found=found, rows=_rows(release, found, page_of), count=len(drug_names(release)))
 
 
 @router.get("/drugs/suggest", response_class=HTMLResponse)
 def suggest_drugs(release: Current, q: Typed = "") -> Response:
     """The options of the look-up field."""
     found = _suggest(release, q)
-    return _page("options.html", found=found, rows=_rows(release, found, page_of))
+    return page("options.html", found=found, rows=_rows(release, found, page_of))
 
 
 @router.get("/drugs/interactions", response_class=HTMLResponse)
@@ -126,7 +89,7 @@ def interactions(release: Current, chosen: Chosen, add: Typed = "") -> Response:
     too_many = len(drugs) > drug_check.MOST
     pairs = drug_check.check(release, drugs) if len(drugs) >= drug_check.FEWEST and not too_many else []
     documents = [drug.document for drug in drugs]
-    return _page(
+    return page(
         "interactions.html",
         422 if too_many else 200,
         release=release,
@@ -146,7 +109,7 @@ def suggest_beside(release: Current, chosen: Chosen, q: Typed = "") -> Response:
     """The options of the field that adds a drug to those chosen."""
     documents = [drug.document for drug in _drugs(release, chosen)[0]]
     found = _suggest(release, q)
-    return _page("options.html", found=found, rows=_rows(release, found, _adding(documents)))
+    return page("options.html", found=found, rows=_rows(release, found, _adding(documents)))
 
 
 @router.get("/drugs/{document_id:path}", response_class=HTMLResponse)
@@ -159,7 +122,7 @@ def monograph(release: Current, document_id: str) -> Response:
     others = [release.store.document(position) for position in drug.subject.documents]
     find = release.guide.find
     safety = [(name, [document.sections.index(section) + 1 for section in find(document, name)]) for name in SAFETY_SECTIONS]
-    return _page(
+    return page(
         "monograph.html",
         release=release,
         document=document,
@@ -255,20 +218,3 @@ def _blocks(body: str) -> list[tuple[bool, list[str]]]:
                 blocks.append((item, []))
             blocks[-1][1].append(line.removeprefix("- "))
     return blocks
-
-
-@cache
-def _templates() -> Environment:
-    templates = Environment(loader=FileSystemLoader(PAGES / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    templates.globals.update(page_of=page_of, check_of=check_of, is_expired=is_expired, stamp=_stamp(), longest=LONGEST_QUERY)
-    return templates
-
-
-def _stamp() -> str:
-    """Changes when the style or the script does, so that no browser shows an old one."""
-    content = b"".join(path.read_bytes() for path in sorted((PAGES / "static").iterdir()))
-    return hashlib.sha256(content).hexdigest()[:12]
-
-
-def _page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    return HTMLResponse(_templates().get_template(template).render(values), status, headers=_HEADERS)

@@ -45,6 +45,11 @@ def server_settings() -> ServerSettings:
     )
 
 
+def database_url(state: Path) -> str:
+    """Where accounts and answers are kept: a file of the state folder where no database is named."""
+    return os.environ.get("QIZHEN_DATABASE", "") or f"sqlite:///{(state / 'qizhen.sqlite').resolve()}"
+
+
 def log_questions() -> bool:
     """Whether the log may hold the text of questions; it may hold what patients told."""
     return os.environ.get("QIZHEN_LOG_QUESTIONS", "") == "1"

@@ -13,7 +13,7 @@ from site_client import site_client
 
 from app import drug_pages
 from app.drug_check import check, drug_of
-from app.drug_pages import POLICY
+from app.rendering import POLICY
 from app.surfacing import together
 from indexer.build import build_release
 from indexer.release import Release, publish_release

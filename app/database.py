@@ -1,0 +1,46 @@
+"""Where accounts and answers are kept: a SQLite file in the state folder, or a PostgreSQL database that the settings name."""
+
+from typing import Any
+
+from sqlalchemy import MetaData, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from indexer.errors import ServeError
+
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+_BUSY = 10_000  # milliseconds that a write waits for another
+TABLES = MetaData()
+
+
+def open_database(url: str) -> AsyncEngine:
+    """The engine for `sqlite:///file` or `postgresql://user:password@host/database`. Raises ServeError for anything else.
+
+    An engine belongs to the event loop that first uses it.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ServeError("QIZHEN_DATABASE 不是数据库地址", "写成 postgresql://用户:密码@主机/库名；不设则用本机的文件") from None
+    driver = _DRIVERS.get(parsed.get_backend_name())
+    if driver is None:
+        raise ServeError(f"QIZHEN_DATABASE 的种类是 `{parsed.get_backend_name()}`", "只支持 postgresql:// 和 sqlite:///")
+    if driver.endswith("asyncpg"):
+        return create_async_engine(parsed.set(drivername=driver), pool_pre_ping=True)
+    engine = create_async_engine(parsed.set(drivername=driver))
+    event.listen(engine.sync_engine, "connect", _settle)
+    return engine
+
+
+async def create_tables(engine: AsyncEngine) -> None:
+    """Create what is missing of TABLES; the modules that keep something there must be imported."""
+    async with engine.begin() as connection:
+        await connection.run_sync(TABLES.create_all)
+
+
+def _settle(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", f"busy_timeout = {_BUSY}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
