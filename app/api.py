@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
@@ -11,15 +11,16 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import api_examples as examples
-from app.access import require
-from app.answering import Answer, Found, Said
-from app.contract import answer_json, card_json, document_json, found_json, hit_json, manifest_json, said_json
+from app.access import Who, require
+from app.answer_record import Asking
+from app.answering import Found, Said
+from app.contract import card_json, document_json, found_json, hit_json, manifest_json, recorded_json, said_json
 from app.drug_card import look_up
 from app.paging import page, place
 from app.problems import Problem, problem_json, problem_of
 from app.question import LONGEST_QUESTION, Turn, check_text
 from app.searching import search_asked
-from app.service import JSON_BODY, MOST_TURNS, Serving, accepts, preferred
+from app.service import JSON_BODY, MOST_TURNS, Serving, Told, accepts, preferred
 from indexer.documents import Document
 from indexer.errors import IndexMissingError
 from indexer.release import current_id, list_releases
@@ -57,19 +58,24 @@ Limit = Annotated[int, Query(ge=1, le=100, description="一页最多几项")]
 @router.post(
     "/ask", dependencies=[require("ask"), JSON_BODY], responses=examples.responses(examples.ANSWER, examples.EVENTS), summary="提问"
 )
-async def ask_question(asked: Asked, request: Request, service: Serving) -> Response:
-    """回答一个问题。Accept 为 text/event-stream 时，逐句发送已核对的句子：found、sentence……、answer；出错时是 error。"""
+async def ask_question(asked: Asked, request: Request, service: Serving, who: Who) -> Response:
+    """回答一个问题。Accept 为 text/event-stream 时，逐句发送已核对的句子：found、sentence……、answer；出错时是 error。
+
+    record 是这条回答的记录编号；没有存入记录时为空，notices 里会说明。
+    """
     media = preferred(request.headers.get("accept", ""), (JSON, EVENTS))
-    history = [Turn(message.role, message.content) for message in asked.history]
+    history = tuple(Turn(message.role, message.content) for message in asked.history)
+    asking = Asking(asked.question, history, asked.generator, who.name, "api", who.key)
     if media == JSON:
-        return JSONResponse(answer_json(await service.answer(asked.question, history, asked.generator), asked.id))
-    steps = service.steps(asked.question, history, asked.generator)
+        told = await service.answer(asking)
+        return JSONResponse(recorded_json(told.answer, told.record, asked.id))
+    steps = service.steps(asking)
     first = await anext(steps)  # what is wrong with the question is told by the status
     return StreamingResponse(_events(first, steps, asked.id), media_type=EVENTS, headers=STREAM_HEADERS)
 
 
-async def _events(first: Found | Said | Answer, steps: AsyncIterator[Found | Said | Answer], question_id: str) -> AsyncIterator[str]:
-    async with aclosing(steps):  # type: ignore[type-var]
+async def _events(first: Found | Said | Told, steps: AsyncGenerator[Found | Said | Told], question_id: str) -> AsyncIterator[str]:
+    async with aclosing(steps):
         yield _event(first, question_id)
         try:
             async for step in steps:
@@ -79,12 +85,12 @@ async def _events(first: Found | Said | Answer, steps: AsyncIterator[Found | Sai
             yield event("error", problem_json(problem.status_code, problem.detail))
 
 
-def _event(step: Found | Said | Answer, question_id: str) -> str:
+def _event(step: Found | Said | Told, question_id: str) -> str:
     if isinstance(step, Found):
         return event("found", found_json(step))
     if isinstance(step, Said):
         return event("sentence", said_json(step))
-    return event("answer", answer_json(step, question_id))
+    return event("answer", recorded_json(step.answer, step.record, question_id))
 
 
 def event(name: str, content: Any) -> str:

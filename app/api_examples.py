@@ -12,7 +12,7 @@ _SENTENCE = {"text": "正在使用硫唑嘌呤或巯嘌呤者禁用。", "citati
 _PLACE = {"document": "drug/febuxostat", "title": "非布司他", "section": "禁忌", "start": 120, "end": 136}
 _CITATION = {"number": 1, **_PLACE, "quote": "正在使用硫唑嘌呤或巯嘌呤者禁用。", "source": _SOURCE}
 _CANDIDATE = {"document": "drug/febuxostat", "title": "非布司他", "about": "抗痛风药", "question": "非布司他的禁忌是什么？"}
-_TAIL = {"release": RELEASE, "generator": "quoting", "milliseconds": 3.2}
+_TAIL = {"release": RELEASE, "generator": "quoting", "milliseconds": 3.2, "record": "7K3M-9QXT-2FHD"}
 ANSWER: dict[str, Any] = {
     "id": "",
     "question": "非布司他的禁忌是什么？",

@@ -4,20 +4,23 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 
 import chainlit as cl
 from chainlit.input_widget import Select
 
 from app import layout
-from app.answering import Answer, Found, Said, ask_by_sentence
+from app.answer_record import Asking
+from app.answering import Found, Said
 from app.generators import QuotingGenerator
 from app.history import SQLiteHistory
 from app.open_generator import on_offer
+from app.problems import Problem
 from app.question import Turn
-from app.server import generator, shelf
+from app.server import service, shelf
+from app.service import Told
 from app.settings import model_settings, server_settings
 from app.superseded import mark_rows, superseded
 from indexer.documents import Document
@@ -26,8 +29,6 @@ from indexer.errors import QizhenError
 _GENERATOR = "generator"
 _log = logging.getLogger("qizhen.chat")
 LOCAL_USER = "local"
-# Of its own, so that questions waiting for a slow model keep nobody from opening a source.
-_ANSWERING = ThreadPoolExecutor(max_workers=32, thread_name_prefix="answer")
 
 
 @cl.data_layer
@@ -82,41 +83,47 @@ def _chosen(labels: dict[str, str]) -> str:
 @cl.on_message
 async def answer_message(message: cl.Message) -> None:
     """Answer a question; whatever goes wrong, the person is told."""
-    turns = [_turn(earlier) for earlier in cl.chat_context.get() if earlier.id != message.id]
+    turns = tuple(_turn(earlier) for earlier in cl.chat_context.get() if earlier.id != message.id)
     shown = cl.Message(content="", author=layout.ASSISTANT)
     try:
-        await _show(shown, await _follow(shown, message.content, turns))
+        await _follow(shown, message.content, turns)
     except asyncio.CancelledError:
         await _instead(shown, layout.STOPPED)  # half of an answer may be the half without the ban
         raise
     except QizhenError as error:
         await _instead(shown, layout.escape(f"{error.fault}。{error.hint}。"))
+    except Problem as problem:
+        await _instead(shown, layout.escape(problem.detail))
     except Exception:  # noqa: BLE001 - Chainlit shows nothing of an exception; the person must be told
         number = secrets.token_hex(4)
         _log.exception("answer failed, record %s", number)
         await _instead(shown, layout.FAILED.format(number=number))
 
 
-async def _follow(shown: cl.Message, question: str, turns: list[Turn]) -> Answer:
-    """Show what a language model says as it is checked; return the whole answer. Quoting is done before anything could be shown."""
-    loop = asyncio.get_running_loop()
+async def _follow(shown: cl.Message, question: str, turns: tuple[Turn, ...]) -> None:
+    """Show what a language model says as it is checked, then the whole answer. Quoting is done before anything could be shown."""
     chosen = _chosen(on_offer(model_settings()))
-    steps = _ask(question, turns, chosen)
+    asking = Asking(question, turns, chosen, _person(), "chat", thread=cl.context.session.thread_id, step=shown.id)
     said: list[Said] = []
     found = Found(0, 0, ())
     # Whoever stops waiting lets go of the steps, which stops the model.
-    while not isinstance(step := await loop.run_in_executor(_ANSWERING, next, steps), Answer):
-        if isinstance(step, Found):
-            found = step
-        else:
-            said.append(step)
-        if found.units and chosen != QuotingGenerator.name:
-            await shown.stream_token(layout.unfinished_message(found, said), is_sequence=True)
-    return step
+    async with aclosing(service().steps(asking)) as steps:
+        async for step in steps:
+            if isinstance(step, Told):
+                await _show(shown, step)
+                return
+            if isinstance(step, Found):
+                found = step
+            else:
+                said.append(step)
+            if found.units and chosen != QuotingGenerator.name:
+                await shown.stream_token(layout.unfinished_message(found, said), is_sequence=True)
 
 
-def _ask(question: str, turns: list[Turn], chosen: str) -> Iterator[Found | Said | Answer]:
-    yield from ask_by_sentence(shelf().current(), question, turns, generator(chosen))  # loads a model when it is first chosen
+def _person() -> str:
+    """The name of whoever this conversation is with."""
+    user = cl.user_session.get("user")
+    return str(user.identifier) if user else ""
 
 
 async def _instead(shown: cl.Message, text: str) -> None:
@@ -126,15 +133,12 @@ async def _instead(shown: cl.Message, text: str) -> None:
 
 
 def _turn(message: cl.Message) -> Turn:
-    return Turn("user" if message.type == "user_message" else "assistant", message.content)
+    return Turn("user" if message.type == "user_message" else "assistant", layout.without_record(message.content))
 
 
-async def _show(shown: cl.Message, answer: Answer) -> None:
-    if shown.content:
-        await shown.stream_token("".join(layout.message_pieces(answer)), is_sequence=True)
-    else:
-        for piece in layout.message_pieces(answer):
-            await shown.stream_token(piece)
+async def _show(shown: cl.Message, told: Told) -> None:
+    answer = told.answer
+    shown.content = "".join(layout.message_pieces(answer)) + layout.recorded_as(told.record)
     elements = []
     if answer.citations:
         elements.append(cl.CustomElement(name="Sources", display="inline", props={"rows": layout.source_rows(answer)}))

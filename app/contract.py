@@ -27,6 +27,11 @@ def answer_json(answer: Answer, question_id: str = "") -> dict[str, Any]:
     }
 
 
+def recorded_json(answer: Answer, record: str, question_id: str = "") -> dict[str, Any]:
+    """An answer with the id that it is recorded under, "" where it is not."""
+    return {**answer_json(answer, question_id), "record": record}
+
+
 def sentence_json(sentence: Sentence) -> dict[str, Any]:
     """A sentence with the numbers of its citations."""
     return {"text": sentence.text, "citations": list(sentence.citations)}

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import MetaData, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from indexer.errors import ServeError
@@ -27,10 +27,30 @@ def open_database(url: str) -> AsyncEngine:
     if driver is None:
         raise ServeError(f"QIZHEN_DATABASE 的种类是 `{parsed.get_backend_name()}`", "只支持 postgresql:// 和 sqlite:///")
     if driver.endswith("asyncpg"):
-        return create_async_engine(parsed.set(drivername=driver), pool_pre_ping=True)
-    engine = create_async_engine(parsed.set(drivername=driver))
+        return create_async_engine(parsed.set(drivername=driver), pool_pre_ping=True, hide_parameters=True)
+    engine = create_async_engine(parsed.set(drivername=driver), hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _settle)
     return engine
+
+
+async def prepare_database(url: str) -> None:
+    """Create what is missing of TABLES, before the server starts. Raises ServeError where the database cannot be used."""
+    engine = open_database(url)
+    try:
+        await create_tables(engine)
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        shown = make_url(url).render_as_string(hide_password=True)
+        raise ServeError(
+            f"数据库 `{shown}` 不能用：{cause_of(error)}", "检查 QIZHEN_DATABASE 的地址、账户和权限，数据库是否在运行"
+        ) from None
+    finally:
+        await engine.dispose()
+
+
+def cause_of(error: BaseException) -> str:
+    """What a database said, in a line. What follows it may hold the row, and a row may hold what patients told."""
+    said = str(getattr(error, "orig", None) or error).splitlines()
+    return said[0] if said else type(error).__name__
 
 
 async def create_tables(engine: AsyncEngine) -> None:

@@ -28,6 +28,8 @@ class Figures:
         self._refusals = Counter("qizhen_refusals", "Refusals by kind.", ["kind"], registry=registry)
         self._verdicts = Counter("qizhen_verdicts", "Verdicts on what generators said.", ["verdict"], registry=registry)
         self._seconds = Histogram("qizhen_answer_seconds", "Time to a whole answer.", ["generator"], buckets=_SECONDS, registry=registry)
+        self._unrecorded = Counter("qizhen_answers_not_recorded", "Answers that were shown but not recorded.", registry=registry)
+        self._ratings = Counter("qizhen_ratings", "Ratings of answers.", ["rating"], registry=registry)
         self._requests = Counter("qizhen_requests", "Requests by route and status code.", ["route", "code"], registry=registry)
         self._release = Gauge("qizhen_release_info", "The published release.", ["release"], registry=registry)
 
@@ -39,6 +41,14 @@ class Figures:
             self._verdicts.labels(verdict).inc()
         if answer.status == "refused":
             self._refusals.labels(refusal_kind(answer.notices)).inc()
+
+    def not_recorded(self) -> None:
+        """Count an answer that the database did not take."""
+        self._unrecorded.inc()
+
+    def rated(self, rating: int) -> None:
+        """Count a rating: 1, -1, or 0 for one that was taken back."""
+        self._ratings.labels({1: "up", -1: "down"}.get(rating, "none")).inc()
 
     def requested(self, route: str, code: int) -> None:
         """Count a request; `route` is the pattern of its address, not the address."""

@@ -24,6 +24,7 @@ STARTERS = (
 )
 WORKING = "检索 {milliseconds} 毫秒 · 找到 {units} 段 · 正在组织语言"
 ANSWERED_BY = "回答方式"
+RECORDED_AS = "记录编号 {record}"
 STOPPED = "已按您的要求停止，没有给出回答；问题可以再发一次。"
 FAILED = "没有答成：程序出错，您的问题没有丢失，可以再发一次。记录编号 {number}。"
 SOURCE_GONE = "这条引用所在的版本已不在本机，无法打开原文。"
@@ -31,6 +32,7 @@ SUPERSEDED = {
     "changed": "这份资料已有新的版本，这里是回答当时所依据的原文。",
     "removed": "这份资料已从知识库撤下，这里是回答当时所依据的原文。",
 }
+_AT_FOOT = re.compile(r"\n\n\*记录编号 [0-9A-Z\\-]+\*$")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")
 
 
@@ -69,6 +71,16 @@ def message_pieces(answer: Answer) -> Iterator[str]:
     if answer.status == "clarify" and answer.candidates:  # numbered, so that "第二个" answers too
         yield "".join(f"{number}. {escape(candidate.title)}\n" for number, candidate in enumerate(answer.candidates, 1)) + "\n"
     yield escape(last[-1])
+
+
+def recorded_as(record: str) -> str:
+    """The line at the foot of a message that says under which id it can be found again; "" where it cannot."""
+    return f"\n\n*{escape(RECORDED_AS.format(record=record))}*" if record else ""
+
+
+def without_record(message: str) -> str:
+    """A message as it was said, without the line at its foot."""
+    return _AT_FOOT.sub("", message)
 
 
 def unfinished_message(found: Found, said: Sequence[Said]) -> str:

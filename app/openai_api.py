@@ -7,7 +7,7 @@ stands in the field `qizhen` of the reply, when streamed of the last piece. Syst
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -16,16 +16,17 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import api_examples as examples
-from app.access import require
-from app.answering import Answer, Found, Said
+from app.access import Who, require
+from app.answer_record import Asking
+from app.answering import Found, Said
 from app.api import EVENTS, JSON, STREAM_HEADERS
-from app.contract import answer_json
+from app.contract import recorded_json
 from app.generators import QuotingGenerator
 from app.layout import leading
 from app.message_text import MessageWriter, whole_text, without_sources
 from app.problems import Problem, problem_of
 from app.question import Turn
-from app.service import JSON_BODY, MOST_TURNS, Serving, accepts
+from app.service import JSON_BODY, MOST_TURNS, Serving, Told, accepts
 
 OWNER = "qizhen"
 _PREFIX = "qizhen-"  # model qizhen-quoting is the generator quoting
@@ -86,17 +87,18 @@ def _offered(service: Serving) -> list[tuple[str, str]]:
     responses=examples.responses(examples.COMPLETION, examples.CHUNKS),
     summary="提问（OpenAI 兼容）",
 )
-async def complete(asked: ChatAsked, service: Serving) -> Response:
+async def complete(asked: ChatAsked, service: Serving, who: Who) -> Response:
     """最后一条消息是问题，之前的是对话。stream 为 true 时逐句发送；引用在正文里用 [1] 标出，也在 qizhen 字段里。"""
-    turns = [Turn(m.role, without_sources(m.text)) for m in asked.messages if m.role in ("user", "assistant")]
+    turns = tuple(Turn(m.role, without_sources(m.text)) for m in asked.messages if m.role in ("user", "assistant"))
     if not turns or turns[-1].role != "user":
         raise Problem(422, "messages 的最后一条应是用户的问题。", faults=[("/messages", "最后一条应是 user")])
     name = _generator(asked.model)
     chosen = service.chosen(name)
     head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": _PREFIX + chosen}
+    asking = Asking(turns[-1].content, turns[:-1], chosen, who.name, "openai", who.key)
     if not asked.stream:
-        return JSONResponse(_whole(head, await service.answer(turns[-1].content, turns[:-1], chosen)))
-    steps = service.steps(turns[-1].content, turns[:-1], chosen)
+        return JSONResponse(_whole(head, await service.answer(asking)))
+    steps = service.steps(asking)
     first = await anext(steps)
     pieces = _pieces(first, steps, at_once=chosen == QuotingGenerator.name)
     return StreamingResponse(_chunks(head, pieces), media_type=EVENTS, headers=STREAM_HEADERS)
@@ -107,19 +109,19 @@ def _generator(model: str) -> str:
     return "" if model in ("", OWNER) else model.removeprefix(_PREFIX)
 
 
-def _whole(head: dict[str, Any], answer: Answer) -> dict[str, Any]:
-    message = {"role": "assistant", "content": whole_text(answer)}
+def _whole(head: dict[str, Any], told: Told) -> dict[str, Any]:
+    message = {"role": "assistant", "content": whole_text(told.answer)}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}  # nothing is counted by tokens here
-    return {**head, "object": "chat.completion", "choices": [choice], "usage": usage, "qizhen": answer_json(answer)}
+    return {**head, "object": "chat.completion", "choices": [choice], "usage": usage, "qizhen": recorded_json(told.answer, told.record)}
 
 
 async def _pieces(
-    first: Found | Said | Answer, steps: AsyncIterator[Found | Said | Answer], *, at_once: bool
-) -> AsyncIterator[tuple[str, Answer | None]]:
+    first: Found | Said | Told, steps: AsyncGenerator[Found | Said | Told], *, at_once: bool
+) -> AsyncIterator[tuple[str, Told | None]]:
     """The text as it is spoken, the answer with its last piece. `at_once`: wait for it, and tell warnings before the sentences."""
     writer = MessageWriter()
-    async with aclosing(steps):  # type: ignore[type-var]
+    async with aclosing(steps):
         said: list[Said] = []
         if isinstance(first, Found) and not at_once:
             yield writer.lead(first.notices), None
@@ -128,22 +130,22 @@ async def _pieces(
                 said.append(step)
             elif isinstance(step, Said):
                 yield writer.sentence(step), None
-            elif isinstance(step, Answer):
+            elif isinstance(step, Told):
                 if at_once:
-                    yield writer.lead(leading(step.notices)[0]), None
+                    yield writer.lead(leading(step.answer.notices)[0]), None
                 for one in said:
                     yield writer.sentence(one), None
-                yield writer.rest(step), step
+                yield writer.rest(step.answer), step
 
 
-async def _chunks(head: dict[str, Any], pieces: AsyncIterator[tuple[str, Answer | None]]) -> AsyncIterator[str]:
+async def _chunks(head: dict[str, Any], pieces: AsyncIterator[tuple[str, Told | None]]) -> AsyncIterator[str]:
     yield _chunk(head, {"role": "assistant", "content": ""})
     try:
-        async for text, answer in pieces:
+        async for text, told in pieces:
             if text:
                 yield _chunk(head, {"content": text})
-            if answer is not None:
-                yield _chunk(head, {}, "stop", {"qizhen": answer_json(answer)})
+            if told is not None:
+                yield _chunk(head, {}, "stop", {"qizhen": recorded_json(told.answer, told.record)})
     except Exception as error:  # noqa: BLE001 - the status is sent already; the client must be told all the same
         problem = problem_of(error)
         yield f"data: {json.dumps({'error': {'message': problem.detail, 'type': 'server_error', 'code': None}}, ensure_ascii=False)}\n\n"

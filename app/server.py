@@ -1,5 +1,6 @@
 """One process that serves the chat and the HTTP interface, on this machine only."""
 
+import asyncio
 import logging
 import os
 import secrets
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from app.access import is_loopback
+from app.answer_settings import settings_of
+from app.answer_store import AnswerStore
+from app.database import open_database, prepare_database
 from app.drug_names import prepare
 from app.generators import Generator
 from app.guard import Guard
 from app.open_generator import on_offer, open_generator
 from app.service import Service
-from app.settings import ServerSettings, log_questions, model_settings, reranker_name, server_settings
+from app.settings import ServerSettings, database_url, log_questions, model_settings, reranker_name, server_settings
 from app.shelf import ReleaseShelf
 from indexer.errors import ServeError
 
@@ -33,6 +37,20 @@ def generator(name: str = "") -> Generator:
     """What answers the questions of this process: the configured one, or another by name. Raises GeneratorError where it is not set up."""
     settings = model_settings()
     return open_generator(name or settings.generator, settings)
+
+
+@cache
+def service() -> Service:
+    """The answers of this process, for the chat and for programs."""
+    records = AnswerStore(open_database(database_url(server_settings().state)))
+    return Service(
+        shelf(),
+        generator,
+        lambda: on_offer(model_settings()),
+        log_questions(),
+        records,
+        lambda name: settings_of(name, reranker_name(), model_settings()),
+    )
 
 
 def check_address(host: str, port: int) -> None:
@@ -98,8 +116,8 @@ def create_application(settings: ServerSettings) -> Any:
 
     from app.site import SiteFirst, create_chat, create_site
 
-    service = Service(shelf(), generator, lambda: on_offer(model_settings()), log_questions())
-    return Guard(SiteFirst(create_site(service), create_chat()), {"127.0.0.1", "localhost", "::1", settings.host})
+    asyncio.run(prepare_database(database_url(settings.state)))
+    return Guard(SiteFirst(create_site(service()), create_chat()), {"127.0.0.1", "localhost", "::1", settings.host})
 
 
 def _secret(path: Path) -> str:

@@ -1,60 +1,101 @@
-"""What the routes of the HTTP interface share: the releases, the generators, the desks and the figures."""
+"""What chat and HTTP interface share: the releases, the generators, the desks, the records and the figures."""
 
+import datetime
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from app.answering import Answer, Found, Said, ask, ask_by_sentence
+from app.answer_record import Asking, record_of
+from app.answer_store import AnswerStore
+from app.answering import Answer, Found, Said, ask_by_sentence
 from app.desk import Desk
 from app.figures import Figures
 from app.generators import Generator, QuotingGenerator
 from app.problems import Problem
-from app.question import Turn, check_text
+from app.question import check_text
 from app.shelf import ReleaseShelf
 
 MOST_BYTES = 1_000_000  # of a request's body
 MOST_TURNS = 200
+NOT_RECORDED = "这条回答没有存入记录，以后不能按编号查到；需要留存的请复制。"
+Step = Found | Said | Answer
 _log = logging.getLogger("qizhen.requests")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A whole answer, and the id that it is recorded under, "" where it is not."""
+
+    answer: Answer
+    record: str
+
+
+def _no_settings(_generator: str) -> Mapping[str, str]:
+    return {}
 
 
 @dataclass(frozen=True)
 class Service:
-    """One process's interface. `offered` are the generators to choose from, the default first: name to label.
+    """One process's answers. `offered` are the generators to choose from, the default first: name to label.
 
-    Quick work and language models have desks of their own, so that a slow model keeps nobody from quotes or look-ups.
+    Quick work and language models have desks of their own, so that a slow model keeps nobody from quotes or look-ups. `settings` says what
+    a generator's text depends on; without `records` nothing is recorded.
     """
 
     shelf: ReleaseShelf
     generator: Callable[[str], Generator]
     offered: Callable[[], Mapping[str, str]]
     log_questions: bool = False
+    records: AnswerStore | None = None
+    settings: Callable[[str], Mapping[str, str]] = _no_settings
     figures: Figures = field(default_factory=Figures)
-    quick: Desk = field(default_factory=lambda: Desk(most=128, threads=4))
+    quick: Desk = field(default_factory=lambda: Desk(most=1024, threads=4))
     models: Desk = field(default_factory=lambda: Desk(most=32, threads=32))
     sound_releases: set[str] = field(default_factory=set)
 
-    async def answer(self, question: str, history: Sequence[Turn], name: str) -> Answer:
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """For as long as the server runs; then nothing that was answered stays unwritten."""
+        yield
+        if self.records:
+            await self.records.finish()
+
+    async def answer(self, asking: Asking) -> Told:
         """A whole answer. Raises Problem, QuestionError, or what opening a release or generator raises."""
-        chosen, text = self.chosen(name), check_text(question)
-        answer = await self._desk(chosen).do(lambda: ask(self.shelf.current(), text, history, self.generator(chosen)))
-        self._told(answer)
-        return answer
+        async with aclosing(self.steps(asking)) as steps:
+            return await anext(step async for step in steps if isinstance(step, Told))
 
-    async def steps(self, question: str, history: Sequence[Turn], name: str) -> AsyncIterator[Found | Said | Answer]:
-        """As `answer`, told as it goes. The errors come with the first step, but for those of the program itself."""
-        chosen, text = self.chosen(name), check_text(question)
+    async def steps(self, asking: Asking) -> AsyncGenerator[Found | Said | Told]:
+        """As `answer`, told as it goes; the whole answer comes last, and is recorded by then. The errors come with the first step, but
+        for those of the program itself.
+        """
+        chosen, text = self.chosen(asking.generator), check_text(asking.question)
+        settings: Mapping[str, str] = {}
 
-        def started() -> Iterator[Found | Said | Answer]:
-            yield from ask_by_sentence(self.shelf.current(), text, history, self.generator(chosen))
+        def started() -> Iterator[Step]:
+            nonlocal settings
+            generator = self.generator(chosen)
+            settings = self.settings(chosen)
+            yield from ask_by_sentence(self.shelf.current(), text, asking.history, generator)
 
-        async for step in self._desk(chosen).follow(started()):
-            if isinstance(step, Answer):
-                self._told(step)
-            yield step
+        async with aclosing(self._worked(chosen, started())) as steps:
+            async for step in steps:
+                yield await self._told(replace(asking, question=text), step, chosen, settings) if isinstance(step, Answer) else step
+
+    async def _worked(self, chosen: str, steps: Iterator[Step]) -> AsyncGenerator[Step]:
+        """The steps as they come. Quotes come together: waking a thread for each takes longer than finding it."""
+        if chosen == QuotingGenerator.name:
+            for step in await self.quick.do(lambda: list(steps)):
+                yield step
+            return
+        async with aclosing(self.models.follow(steps)) as following:  # type: ignore[type-var]
+            async for step in following:
+                yield step
 
     def chosen(self, name: str) -> str:
         """The generator of that name, the default for none. Raises Problem 422 for one that is not on offer."""
@@ -63,11 +104,18 @@ class Service:
             raise Problem(422, f"没有回答方式 `{name[:40]}`，可用：{'、'.join(offered)}。")
         return name or offered[0]
 
-    def _desk(self, chosen: str) -> Desk:
-        return self.quick if chosen == QuotingGenerator.name else self.models
-
-    def _told(self, answer: Answer) -> None:
+    async def _told(self, asking: Asking, answer: Answer, chosen: str, settings: Mapping[str, str]) -> Told:
         self.figures.answered(answer)
+        self._log(answer)
+        if self.records is None:
+            return Told(answer, "")
+        record = record_of(asking, answer, chosen, settings, datetime.datetime.now(datetime.UTC))
+        if await self.records.keep(record):
+            return Told(answer, record.id)
+        self.figures.not_recorded()
+        return Told(replace(answer, notices=(*answer.notices[:-1], NOT_RECORDED, *answer.notices[-1:])), "")
+
+    def _log(self, answer: Answer) -> None:
         about = {"event": "answer", "status": answer.status, "generator": answer.generator, "release": answer.release}
         question = {"question": answer.question} if self.log_questions else {}
         _log.info("%s", json.dumps({**about, "milliseconds": answer.milliseconds, **question}, ensure_ascii=False))

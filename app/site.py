@@ -1,6 +1,7 @@
 """Where the site is put together: our pages and interfaces stand before the chat, which answers for every other address."""
 
-from collections.abc import MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,13 @@ _STATIC = Path(__file__).parent / "pages" / "static"
 
 def create_site(service: Service) -> FastAPI:
     """The application that answers for OURS. Every route names what it takes to use it (`app/access.py`)."""
-    site = FastAPI(title="启真", version="1", description=_ABOUT, openapi_url=None, docs_url=None, redoc_url=None)
+
+    @asynccontextmanager
+    async def running(_site: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    site = FastAPI(title="启真", version="1", description=_ABOUT, openapi_url=None, docs_url=None, redoc_url=None, lifespan=running)
     site.state.service = service
     for router in (drug_pages.router, api.router, openai_api.router, probes.router):
         site.include_router(router)
@@ -39,7 +46,9 @@ def create_chat() -> FastAPI:
 
 
 class SiteFirst:
-    """Sends what is addressed to the site there, everything else to the chat, which would take any address."""
+    """Sends what is addressed to the site there, everything else to the chat, which would take any address. The site is told of
+    the beginning and the end of the server; mounted, Chainlit does nothing then.
+    """
 
     def __init__(self, site: Any, chat: Any) -> None:
         self._site = site
@@ -48,5 +57,6 @@ class SiteFirst:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Handle one connection."""
         path = scope.get("path", "")
-        ours = scope["type"] == "http" and any(path == own or path.startswith(own + "/") for own in OURS)
+        addressed = any(path == own or path.startswith(own + "/") for own in OURS)
+        ours = scope["type"] == "lifespan" or (scope["type"] == "http" and addressed)
         await (self._site if ours else self._chat)(scope, receive, send)

@@ -3,10 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.testclient import TestClient
 
+from app.answer_settings import settings_of
+from app.answer_store import AnswerStore
 from app.generators import QuotingGenerator
 from app.service import Service
+from app.settings import ModelSettings
 from app.shelf import ReleaseShelf
 from app.site import create_site
 
@@ -16,6 +20,11 @@ HERE = ("127.0.0.1", 50_000)
 def quoting_service(index: Path, **more: Any) -> Service:
     """A service that offers quotes alone."""
     return Service(ReleaseShelf(index), lambda _: QuotingGenerator(), lambda: {"quoting": "原文摘录"}, **more)
+
+
+def recording_service(index: Path, engine: AsyncEngine, **more: Any) -> Service:
+    """A service that records its answers, as the server's does."""
+    return quoting_service(index, records=AnswerStore(engine), settings=lambda name: settings_of(name, "", ModelSettings()), **more)
 
 
 def site_client(served: Path | Service, client: tuple[str, int] = HERE) -> TestClient:
