@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import gc
 import hashlib
 import os
 import shutil
@@ -21,7 +22,8 @@ from indexer.embedder import Embedder, embedder_for
 from indexer.embedding_work import WORK, embed_in_pieces
 from indexer.errors import Fault, IndexDamagedError, IndexMismatchError, IndexMissingError, KnowledgeBaseError
 from indexer.intake import Before, Expired, Intake, Item, code_digest, take_in
-from indexer.keyword_index import KeywordIndex, deleted_passages, document_key, places_of, update_keyword_index, write_keyword_index
+from indexer.keyword_index import KeywordIndex, deleted_passages, document_key, places_of
+from indexer.keyword_work import KeywordTask, KeywordWork
 from indexer.locking import READERS, sync_folder, write_lock, writing
 from indexer.lookalikes import dump_look_alikes
 from indexer.passages import Passage, PassageSettings, passages_of, searchable
@@ -44,7 +46,7 @@ from indexer.release import (
     record_act,
     release_folder,
     switch_to,
-    verify_content,
+    verify_counts,
     write_manifest,
 )
 from indexer.sections import SHIPPED, guide_text, load_guide
@@ -170,7 +172,8 @@ def build_release(
     with write_lock(index, "建立版本", user):
         parent, before, held = _published(index, embedder, settings, fresh)
         progress("读取", 0, 1)
-        intake = take_in(knowledge, before, recall=held is not None, today=today)
+        with _uncollected():
+            intake = take_in(knowledge, before, recall=held is not None, today=today)
         progress("读取", 1, 1)
         _refuse_faulty(index, intake, skip_faulty, user, why)
         made_of = _Ingredients(intake, before, held, parent, guide, embedder, settings, user or local_user(), why, tuple(knowledge))
@@ -188,6 +191,18 @@ def build_release(
             record_act(index, "publish", manifest.id, user=user, why=why, details=details)
             switch_to(index, manifest.id)
     return _report(manifest, started, intake, published=publish, remarks=remarks)
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for cycles, which goes through all documents again and again while they are made: they hold none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _refuse_faulty(index: Path, intake: Intake, skip_faulty: bool, user: str, why: str) -> None:
@@ -328,11 +343,11 @@ def _write_parts(index: Path, beside: Path, made_of: _Ingredients, progress: Pro
     (beside / LINES).write_bytes(b"".join(item.line for item in items))
     rows, fresh_counts = _write_documents(beside, made_of)
     written(beside / DOCUMENTS)
-    new = [item for item in items if not made_of.words_held(item)]
-    _write_vectors(index, beside, made_of, rows, fresh_counts, progress)
-    written(beside / VECTORS)
-    progress("关键词", 0, 1)
-    _write_keywords(beside / KEYWORDS, made_of, new)
+    with KeywordWork(_keyword_task(beside, made_of)) as keywords:
+        _write_vectors(index, beside, made_of, rows, fresh_counts, progress)
+        written(beside / VECTORS)
+        progress("关键词", 0, 1)
+        _refuse_wrong(keywords.result())
     for path in sorted((beside / KEYWORDS).glob("*.*")):
         written(path)
     progress("关键词", 1, 1)
@@ -404,28 +419,22 @@ def _write_vectors(
         write_codes(beside / CODES, stored_vectors(beside / VECTORS, embedder.dimensions), known)
 
 
-def _write_keywords(folder: Path, made_of: _Ingredients, new: Sequence[Item]) -> None:
-    """The keyword index: the published one with the changes, or a new one where that would carry too much that is gone."""
-    held = made_of.held
+def _keyword_task(beside: Path, made_of: _Ingredients) -> KeywordTask:
+    """The published keyword index with the changes, or a new one where that would carry too much that is gone.
+
+    What was taken over was checked by digest before, so documents are read back where their words are new; all of them by `verify`.
+    """
+    held, items, folder = made_of.held, made_of.intake.items, beside / KEYWORDS
+    new = [at for at, item in enumerate(items) if not made_of.words_held(item)]
     if held is None:
-        write_keyword_index(folder, _keyword_rows(made_of, new))
-        return
-    kept = {item.id for item in made_of.intake.items if made_of.words_held(item)}
+        return KeywordTask(beside / DOCUMENTS, folder, new)
+    kept = {item.id for item in items if made_of.words_held(item)}
     gone = [(document_id, count) for document_id, _, count in held.places if document_id not in kept]
     stale = deleted_passages(held.folder / KEYWORDS) + sum(count for _, count in gone)
     if stale > _STALE_SHARE * held.manifest.passages or len(new) > len(kept):
-        write_keyword_index(folder, _keyword_rows(made_of, made_of.intake.items))
-        return
+        return KeywordTask(beside / DOCUMENTS, folder, range(len(items)))
     copy_keyword_index(held.folder / KEYWORDS, folder)
-    if gone or new:
-        update_keyword_index(folder, [document_key(document_id) for document_id, _ in gone], _keyword_rows(made_of, new))
-
-
-def _keyword_rows(made_of: _Ingredients, items: Sequence[Item]) -> Iterator[tuple[int, int, str]]:
-    for document, passages in made_of.cut(items):
-        key = document_key(document.id)
-        for number, passage in enumerate(passages):
-            yield key, number, searchable(document, passage)
+    return KeywordTask(beside / DOCUMENTS, folder, new, [document_key(document_id) for document_id, _ in gone])
 
 
 def _manifest(index: Path, beside: Path, made_of: _Ingredients, rows: Sequence[Row]) -> Manifest:
@@ -467,12 +476,9 @@ def _new_id(index: Path, created: datetime.datetime, digest: str) -> str:
 
 
 def _check(beside: Path, manifest: Manifest, made_of: _Ingredients) -> None:
-    """Raise IndexDamagedError unless the new release holds just what it was made of.
-
-    What was taken over was checked by digest before, so documents are read back where their words are new; all of them by `verify`.
-    """
+    """Raise IndexDamagedError unless the new release holds just what it was made of."""
     items = made_of.intake.items
-    wrong = verify_content(beside, manifest, [at for at, item in enumerate(items) if not made_of.words_held(item)])
+    wrong = verify_counts(beside, manifest)
     if not wrong:
         written = Before(beside, manifest)
         if [document_id for document_id, _, _ in written.places] != [item.id for item in items]:
@@ -480,6 +486,10 @@ def _check(beside: Path, manifest: Manifest, made_of: _Ingredients) -> None:
         wrong += [f"文档 `{item.id}` 的摘要不符" for item, digest in zip(items, written.digests, strict=False) if item.digest != digest]
         wrong += _gone_but_found(beside, written, made_of)
         written.store.close()
+    _refuse_wrong(wrong)
+
+
+def _refuse_wrong(wrong: Sequence[str]) -> None:
     if wrong:
         raise IndexDamagedError(f"新版本未通过检查，没有发布：{'；'.join(wrong[:5])}", "检查磁盘后重新运行 qizhen index build")
 

@@ -22,6 +22,7 @@ CREATE TABLE passages (position INTEGER PRIMARY KEY, document INTEGER NOT NULL R
     section INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL);
 """
 _CACHED_DOCUMENTS = 4096
+_json = json.JSONEncoder(ensure_ascii=False).encode
 _DISK_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 
 
@@ -43,17 +44,34 @@ def write_documents(path: Path, documents: Iterable[tuple[Document, Sequence[Pas
         connection.close()
 
 
+def _stands_in_its_section(document: Document, passage: Passage) -> bool:
+    if not passage.text or passage.section >= len(document.sections):
+        return False
+    section = document.sections[passage.section]
+    return section.start <= passage.start < passage.end <= section.end
+
+
 def _row(position: int, document: Document, first: int, passages: Sequence[Passage]) -> tuple[object, ...]:
     kind, title, aliases, text, sections, pages = _said(document)
-    source = json.dumps(document.source.values(), ensure_ascii=False)
+    source = _source_json(document.source)
     return position, document.id, kind, title, aliases, document.digest, first, len(passages), source, sections, pages, text
+
+
+# Many documents come from one source.
+@lru_cache(maxsize=1024)
+def _source_json(source: Source) -> str:
+    return _json(source.values())
+
+
+@lru_cache(maxsize=1024)
+def _source_of(written: str) -> Source:
+    return Source(**json.loads(written))
 
 
 def _said(document: Document) -> tuple[str, str, str, str, str, str]:
     """Kind, title, aliases, text, sections and pages as they are stored."""
-    aliases = json.dumps(document.aliases, ensure_ascii=False)
-    sections = json.dumps([[s.title, s.start, s.end] for s in document.sections], ensure_ascii=False)
-    return document.kind, document.title, aliases, document.text, sections, json.dumps(document.pages)
+    sections = _json([[s.title, s.start, s.end] for s in document.sections])
+    return document.kind, document.title, _json(document.aliases), document.text, sections, _json(document.pages)
 
 
 class DocumentStore:
@@ -123,6 +141,26 @@ class DocumentStore:
         )
         return [(number, Passage(section, start, end, text[start:end])) for number, section, start, end in rows]
 
+    def read_back(self, positions: Iterable[int]) -> Iterator[tuple[Document, list[Passage], list[str]]]:
+        """Documents as they lie in the file, their passages, and what is wrong with these. Raises IndexDamagedError for a document that is
+        not as its digest says.
+        """
+        for position in positions:
+            document = self._document(position)
+            first, count = self._rows("SELECT first_passage, passages FROM documents WHERE position = ?", position)[0]
+            rows = self._rows(
+                'SELECT section, start, "end" FROM passages WHERE position >= ? AND position < ? AND document = ? ORDER BY position',
+                *(first, first + count, position),
+            )
+            passages = [Passage(section, start, end, document.text[start:end]) for section, start, end in rows]
+            wrong = [] if len(rows) == count else [f"文档 `{document.id}` 有 {len(rows)} 个片段，应为 {count} 个"]
+            wrong += [
+                f"文档 `{document.id}` 的片段 {first + at} 不在其章节之内"
+                for at, passage in enumerate(passages)
+                if not _stands_in_its_section(document, passage)
+            ]
+            yield document, passages, wrong
+
     def all(self) -> Iterator[Document]:
         """Every document, in order, each read from the file."""
         for position in range(self.documents):
@@ -136,7 +174,7 @@ class DocumentStore:
             raise self._damaged(f"没有第 {position} 篇文档")
         document_id, kind, title, aliases, text, sections, source, pages, digest = rows[0]
         placed = tuple(Section(*section) for section in json.loads(sections))
-        origin, starts = Source(**json.loads(source)), tuple(json.loads(pages))
+        origin, starts = _source_of(source), tuple(json.loads(pages))
         document = Document(document_id, kind, title, tuple(json.loads(aliases)), text, placed, origin, starts)
         if document.digest != digest:  # a text altered on disk must not be quoted
             raise self._damaged(f"文档 `{document_id}` 的内容与其摘要不符")

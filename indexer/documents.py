@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal, get_args
 
 Kind = Literal["drug", "disease", "text"]
+_json = json.JSONEncoder(ensure_ascii=False).encode
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -63,7 +64,7 @@ class Document:
     def digest(self) -> str:
         """SHA-256 of everything that the document says, as 64 hexadecimal digits."""
         places = [(section.title, section.start, section.end) for section in self.sections]
-        around = json.dumps([self.id, self.kind, self.title, self.aliases, places, self.pages, self.source.values()], ensure_ascii=False)
+        around = _json([self.id, self.kind, self.title, self.aliases, places, self.pages, self.source.values()])
         return hashlib.sha256(f"{around}\n{self.text}".encode()).hexdigest()
 
     def body(self, section: Section) -> str:

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -21,17 +22,28 @@ def embed_in_pieces(folder: Path, texts: Iterable[str], total: int, embedder: Em
 
     Raises OSError where the disk fails.
     """
-    files = []
-    done = 0
-    rest = iter(texts)
-    while piece := list(islice(rest, PASSAGES_AT_ONCE)):
-        path = folder / f"{_name(piece, embedder)}.vectors"
+    files: list[Path] = []
+    for piece, name in _laid_out(iter(texts), embedder):
+        path = folder / f"{name}.vectors"
         if not _is_whole(path, len(piece) * embedder.dimensions * 4):
             _write(path, np.ascontiguousarray(embedder.embed(piece), dtype="<f4").tobytes())
         files.append(path)
-        done += len(piece)
-        progress(done, total)
+        progress(min(total, len(files) * PASSAGES_AT_ONCE), total)
     return Blocks(files, embedder.dimensions, PASSAGES_AT_ONCE, total)
+
+
+def _laid_out(texts: Iterator[str], embedder: Embedder) -> Iterator[tuple[list[str], str]]:
+    """The pieces with their names; the next is laid out while one is embedded."""
+
+    def lay_out() -> tuple[list[str], str]:
+        piece = list(islice(texts, PASSAGES_AT_ONCE))
+        return piece, _name(piece, embedder)
+
+    with ThreadPoolExecutor(1) as beside:
+        ahead = beside.submit(lay_out)
+        while (laid_out := ahead.result())[0]:
+            ahead = beside.submit(lay_out)
+            yield laid_out
 
 
 def _name(texts: Sequence[str], embedder: Embedder) -> str:

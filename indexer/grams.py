@@ -1,16 +1,13 @@
 """A text as the longest n-grams of a vocabulary that cover it, in numpy: a batch of texts is one array of characters."""
 
-import unicodedata
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.terms import fold_character
+from indexer.folding import folded_characters, letters
 
 LONGEST = 4  # 16-bit characters in a 64-bit key
-_PLANE = 65536
 _BITS = np.uint64(16)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio in 64 bits (Knuth, TAOCP 3, section 6.4)
 _SLOT_BITS = 18
@@ -21,20 +18,9 @@ def characters_of(texts: Sequence[str]) -> tuple[NDArray[np.uint16], NDArray[np.
 
     What is neither letter nor digit is 0, and so is the end of a text and any character beyond the basic plane.
     """
-    plain = [unicodedata.normalize("NFKC", text) for text in texts]
-    codes = np.frombuffer("\0".join([*plain, ""]).encode("utf-32-le", "replace"), dtype=np.uint32)
-    characters = _folded()[np.where(codes < _PLANE, codes, 0)]
-    starts = np.zeros(len(plain) + 1, dtype=np.int64)
-    np.cumsum([len(text) + 1 for text in plain], out=starts[1:])
+    characters, starts = folded_characters(texts)
+    characters[~letters()[characters]] = 0
     return characters, starts
-
-
-@cache
-def _folded() -> NDArray[np.uint16]:
-    """(65536,) the folded form of every character, 0 for what is neither letter nor digit."""
-    forms = (fold_character(chr(code)) if chr(code).isalnum() else "\0" for code in range(_PLANE))
-    codes = np.fromiter((ord(form) for form in forms), dtype=np.uint32, count=_PLANE)
-    return np.where(codes < _PLANE, codes, 0).astype(np.uint16)
 
 
 def keys_at(characters: NDArray[np.uint16], size: int) -> NDArray[np.uint64]:
@@ -59,7 +45,7 @@ class GramVocabulary:
     """N-grams of 1 to 4 characters and their row numbers, which are their places in `keys`: (n-grams,) distinct, none 0."""
 
     def __init__(self, keys: NDArray[np.uint64]) -> None:
-        _folded()  # the first question should not wait for it
+        characters_of(())  # the first question should not wait for it
         hashed = keys * _MULTIPLIER
         self._order = np.argsort(hashed, kind="stable").astype(np.int32)
         self._keys = keys[self._order]

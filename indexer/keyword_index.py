@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ import tantivy
 from numpy.typing import NDArray
 
 from indexer.errors import IndexDamagedError
-from indexer.terms import fold, terms
+from indexer.folding import term_lines
 
 _WRITER_BYTES = 200_000_000
 _SMALL_WRITER_BYTES = 50_000_000
 _TERMS, _NUMBER, _KEY = "terms", "passage", "document"
 _KEYS_AT_ONCE = 1000
+_ROWS_AT_ONCE = 256
 
 
 def inverse_frequency(frequency: int, passages: int) -> float:
@@ -102,12 +104,14 @@ def _write(index: Any, memory: int, gone: Sequence[int], passages: Iterable[tupl
     writer = index.writer(heap_size=memory, num_threads=1)
     for start in range(0, len(gone), _KEYS_AT_ONCE):
         writer.delete_documents_by_query(tantivy.Query.term_set_query(index.schema, _KEY, list(gone[start : start + _KEYS_AT_ONCE])))
-    for key, number, text in passages:
-        entry = tantivy.Document()
-        entry.add_text(_TERMS, " ".join(terms(fold(text))))
-        entry.add_unsigned(_NUMBER, number)
-        entry.add_unsigned(_KEY, key)
-        writer.add_document(entry)
+    rest = iter(passages)
+    while rows := list(islice(rest, _ROWS_AT_ONCE)):
+        for (key, number, _), line in zip(rows, term_lines([text for _, _, text in rows]), strict=True):
+            entry = tantivy.Document()
+            entry.add_text(_TERMS, line)
+            entry.add_unsigned(_NUMBER, number)
+            entry.add_unsigned(_KEY, key)
+            writer.add_document(entry)
     writer.commit()
     writer.wait_merging_threads()
 

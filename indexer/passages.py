@@ -35,12 +35,16 @@ def passages_of(document: Document, settings: PassageSettings) -> Iterator[Passa
     """Cut every section into passages. Together they hold all of its text but white space at the cuts."""
     for number, section in enumerate(document.sections):
         start = section.start
-        for piece in _pack(_pieces(document.body(section), settings.characters), settings.characters):
+        for piece in _cut(document.body(section), settings.characters):
             left = start + len(piece) - len(piece.lstrip())
             right = start + len(piece.rstrip())
             if left < right:
                 yield Passage(number, left, right, document.text[left:right])
             start += len(piece)
+
+
+def _cut(text: str, longest: int) -> Iterator[str]:
+    return iter((text,)) if len(text) <= longest else _pack(_pieces(text, longest), longest)
 
 
 def _pieces(text: str, longest: int) -> Iterator[str]:

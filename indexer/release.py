@@ -11,7 +11,7 @@ import json
 import os
 import re
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -285,11 +285,11 @@ def verify_folder(folder: Path, manifest: Manifest) -> list[str]:
     wrong = [f"`{name}` 缺失" for name in manifest.files if name not in actual]
     wrong += [f"`{name}` 内容与清单不符" for name, digest in actual.items() if manifest.files.get(name, digest) != digest]
     wrong += [f"`{name}` 不在清单中" for name in actual if name not in manifest.files]
-    return wrong or verify_content(folder, manifest)
+    return wrong or [*verify_counts(folder, manifest), *verify_documents(folder / DOCUMENTS)]
 
 
-def verify_content(folder: Path, manifest: Manifest, positions: Iterable[int] | None = None) -> list[str]:
-    """Compare a release's counts, and the digests and offsets of its documents (all, or those at `positions`); return what is wrong."""
+def verify_counts(folder: Path, manifest: Manifest) -> list[str]:
+    """Compare how much a release's parts hold with its manifest; return what is wrong."""
     try:
         store = DocumentStore(folder / DOCUMENTS)
         places = store.places()
@@ -300,23 +300,20 @@ def verify_content(folder: Path, manifest: Manifest, positions: Iterable[int] | 
             "关键词索引的片段": (KeywordIndex(folder / KEYWORDS, places_of(places)).passages, manifest.passages),
             "向量": (_vectors(folder, manifest).passages, manifest.passages),
         }
-        wrong = [f"{what}有 {found} 个，清单为 {expected} 个" for what, (found, expected) in counts.items() if found != expected]
-        for position in range(store.documents) if positions is None else positions:
-            wrong += _faults_of(store, position, places[position][2])
         store.close()
     except IndexDamagedError as error:
         return [error.fault]
-    return wrong
+    return [f"{what}有 {found} 个，清单为 {expected} 个" for what, (found, expected) in counts.items() if found != expected]
 
 
-def _faults_of(store: DocumentStore, position: int, count: int) -> list[str]:
-    document = store.document(position)
-    passages = store.passages_of(position)
-    wrong = [] if len(passages) == count else [f"文档 `{document.id}` 有 {len(passages)} 个片段，应为 {count} 个"]
-    for number, passage in passages:
-        section = document.sections[passage.section] if passage.section < len(document.sections) else None
-        if not passage.text or section is None or not section.start <= passage.start < passage.end <= section.end:
-            wrong.append(f"文档 `{document.id}` 的片段 {number} 不在其章节之内")
+def verify_documents(path: Path) -> list[str]:
+    """Read every document of a release back, with its digest and its offsets; return what is wrong."""
+    try:
+        store = DocumentStore(path)
+        wrong = [fault for _, _, faults in store.read_back(range(store.documents)) for fault in faults]
+        store.close()
+    except IndexDamagedError as error:
+        return [error.fault]
     return wrong
 
 

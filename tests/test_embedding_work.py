@@ -50,8 +50,12 @@ def finish(index: Path, knowledge: Path) -> int:
     return embedder.calls
 
 
+def pieces(index: Path) -> list[Path]:
+    return sorted((index / "work").glob("*.vectors"))
+
+
 def test_finished_pieces_are_not_embedded_again(stopped: tuple[Path, Path]) -> None:
-    assert len(list((stopped[0] / "work").glob("*.vectors"))) == 2
+    assert len(pieces(stopped[0])) == 2
     assert finish(*stopped) == 2
 
 
@@ -59,7 +63,7 @@ def test_finished_pieces_are_not_embedded_again(stopped: tuple[Path, Path]) -> N
     "damage", [lambda data: data[:-1], lambda data: data[: len(data) // 2], lambda data: b"\0" * 4 + data[4:], lambda _: b""]
 )
 def test_a_damaged_piece_is_embedded_again(stopped: tuple[Path, Path], damage: Callable[[bytes], bytes]) -> None:
-    piece = next((stopped[0] / "work").glob("*.vectors"))
+    piece = pieces(stopped[0])[0]
     piece.write_bytes(damage(piece.read_bytes()))
     assert finish(*stopped) == 3
 

@@ -208,7 +208,7 @@ def test_a_second_writer_is_refused(index: Path, write_lines: Write) -> None:
     ("number", "reason"),
     [(errno.ENOSPC, "磁盘已满"), (errno.EROFS, "文件系统只读"), (errno.EACCES, "没有写权限"), (errno.EFBIG, "文件超过系统允许的大小")],
 )
-@pytest.mark.parametrize("step", ["write_documents", "write_vector_index", "write_keyword_index", "write_manifest", "sync_folder"])
+@pytest.mark.parametrize("step", ["write_documents", "write_vector_index", "KeywordWork", "write_manifest", "sync_folder"])
 def test_a_fault_of_the_disk_leaves_the_published_release(
     index: Path, write_lines: Write, monkeypatch: pytest.MonkeyPatch, step: str, number: int, reason: str
 ) -> None:
@@ -228,11 +228,11 @@ def test_a_fault_of_the_disk_leaves_the_published_release(
 STEPS = [
     "write_documents",
     "write_vector_index",
-    "write_keyword_index",
+    "KeywordWork",
     "embed_in_pieces",
     "digest_files",
     "write_manifest",
-    "verify_content",
+    "verify_counts",
     "_sync",
     "record_act",
     "switch_to",
