@@ -44,9 +44,10 @@ class LayTerms:
 
     def read(self, folded: str) -> tuple[Said, ...]:
         """What of the tables a folded question says, in its order; each meaning once."""
+        here = [entry for entry in self._patterns if entry[0].search(folded)]
         found = [
             Said(match.start(), match.end(), texts, table)
-            for pattern, texts, table in self._patterns
+            for pattern, texts, table in here
             if (match := _affirmed(pattern, folded, table)) is not None
         ]
         return tuple(sorted(found, key=lambda said: (said.start, -said.end)))

@@ -104,17 +104,18 @@ def read_query(question: str, names: NameIndex, guide: SectionGuide, headings: S
     unsaid = mask(rest, [(part.start, part.end) for part in said])
     mentions = [found for mention in mentions if (found := _whole_word(mention, folded, rest, unsaid, names)) is not None]
     mentions = [_without_speech(mention, folded, names) for mention in mentions]
+    runs = {(start, end): _runs(rest[start:end], guide) for start, end in clauses}
     return Query(
         folded,
         tuple(mentions),
         tuple(cues),
         tuple(dict.fromkeys(population for population, _, _ in populations)),
         tuple(dict.fromkeys(p for p, start, _ in populations if any(a <= start < b for a, b in pointed))),
-        tuple(run for clause in clauses for run in _runs(rest[clause[0] : clause[1]], guide)),
-        tuple(run for clause in pointed for run in _runs(rest[clause[0] : clause[1]], guide)),
+        tuple(run for clause in clauses for run in runs[clause]),
+        tuple(run for clause in pointed for run in runs[clause]),
         tuple(clauses),
         said,
-        tuple(run for start, end in clauses for run in _runs(unsaid[start:end], guide)),
+        tuple(run for start, end in clauses for run in (_runs(unsaid[start:end], guide) if said else runs[start, end])),
         strangers,
     )
 
@@ -236,7 +237,7 @@ def _clauses(text: str) -> list[tuple[int, int]]:
 
 def _runs(clause: str, guide: SectionGuide) -> list[str]:
     """Content runs of a clause: question words cut out, light words stripped at the edges."""
-    for word in sorted(guide.words.question, key=len, reverse=True):
+    for word in guide.question_words:
         clause = clause.replace(word, MASK)
     runs = re.split(rf"[{MASK}\s,。;!?、:()\"'“”‘’《》<>]+", clause)
     stripped = (_strip_edges(run, guide.words.edges) for run in runs)

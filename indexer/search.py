@@ -15,7 +15,7 @@ from indexer.passages import Passage
 from indexer.query import Query, read_query
 from indexer.release import Release
 from indexer.reranker import Reranker
-from indexer.terms import fold, missing_terms, terms
+from indexer.terms import TermsHeld, fold, missing_terms, terms
 
 # A passage of a section that the question asks for outranks every other passage of the same document.
 _SECTION_BONUS = 1.0
@@ -110,7 +110,8 @@ def find_passages(release: Release, query: Query, limit: int, documents: Sequenc
         scored.append((-parts.score, candidate.passage, candidate.cosine, parts))
     scored.sort(key=lambda entry: entry[:2])
     shown = max(limit, _RERANKED) if release.reranker else limit
-    hits = [_hit(release, said, number, cosine, parts) for _, number, cosine, parts in scored[:shown]]
+    weighed = _weighed(release, said)
+    hits = [_hit(release, weighed, number, cosine, parts) for _, number, cosine, parts in scored[:shown]]
     return (_reranked(hits, query, release.reranker) if release.reranker else hits)[:limit]
 
 
@@ -122,9 +123,9 @@ def _reranked(hits: Sequence[Hit], query: Query, reranker: Reranker) -> list[Hit
     return [*sorted(again, key=lambda hit: -hit.score), *hits[_RERANKED:]]
 
 
-def _hit(release: Release, said: Sequence[str], number: int, cosine: float, parts: Parts) -> Hit:
+def _hit(release: Release, said: Sequence[Sequence[tuple[str, float]]], number: int, cosine: float, parts: Parts) -> Hit:
     document, passage, section = _placed(release, number)
-    covered = coverage(release, said, f"{document.title} {section} {passage.text}")
+    covered = _covered(said, f"{document.title} {section} {passage.text}")
     return Hit(document, section, passage.start, passage.end, passage.text, parts, cosine, covered)
 
 
@@ -171,14 +172,24 @@ def coverage(release: Release, runs: Sequence[str], text: str) -> float:
 
     A bigram that only bridges two words which the text does hold (渴多 in 口渴多饮) does not count against it.
     """
-    held = set(terms(fold(text)))
+    return _covered(_weighed(release, runs), text)
+
+
+def _weighed(release: Release, runs: Sequence[str]) -> list[list[tuple[str, float]]]:
+    """The terms of each run with their rarities."""
+    return [[(term, rarity(release, term)) for term in terms(run)] for run in runs]
+
+
+def _covered(runs: Sequence[Sequence[tuple[str, float]]], text: str) -> float:
+    held = TermsHeld(fold(text))
     found = missed = 0.0
     for run in runs:
-        wanted = terms(run)
-        found += sum(rarity(release, term) for term in wanted if term in held)
+        here = {term: weight for term, weight in run if term in held}
+        found += sum(weight for term, weight in run if term in here)
         # A short run is a word of its own, and 头孢 and 氨苄 beside each other are no 头孢氨苄.
-        missing = missing_terms(wanted, held) if len(wanted) >= _LONG_RUN else [term for term in wanted if term not in held]
-        missed += sum(rarity(release, term) for term in missing)
+        missing = missing_terms([term for term, _ in run], here) if len(run) >= _LONG_RUN else [term for term, _ in run if term not in here]
+        weights = dict(run)
+        missed += sum(weights[term] for term in missing)
     return found / (found + missed) if found else 0.0
 
 
@@ -201,7 +212,7 @@ def share_said(release: Release, query: Query, text: str) -> float:
 
 
 def _bigrams_held(release: Release, runs: Sequence[str], folded: str) -> tuple[float, float]:
-    there = set(terms(folded))
+    there = TermsHeld(folded)
     wanted = [term for run in runs for term in terms(run) if len(term) > 1]  # a lone character says too little
     weights = [(rarity(release, term), term in there) for term in wanted]
     return sum(weight for weight, found in weights if found), sum(weight for weight, _ in weights)

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -146,18 +147,29 @@ class SectionGuide:
         ]
 
     @cached_property
-    def _titles_by_sound(self) -> list[tuple[CanonicalSection, str, tuple[str, ...]]]:
-        heard = (section for section in self.sections if not section.outside)  # 来例假 is no 来历
-        return [(section, title, sound(title)) for section in heard for title in section.titles if len(title) > 1]
+    def question_words(self) -> tuple[str, ...]:
+        """What only asks, the longest first."""
+        return tuple(sorted(self.words.question, key=len, reverse=True))
+
+    @cached_property
+    def _titles_by_sound(self) -> dict[str, list[tuple[CanonicalSection, str, tuple[str, ...]]]]:
+        """Headings by the first syllable they are said with."""
+        by_first: dict[str, list[tuple[CanonicalSection, str, tuple[str, ...]]]] = defaultdict(list)
+        for section in self.sections:
+            for title in section.titles:
+                if len(title) > 1 and not section.outside:  # 来例假 is no 来历
+                    told = sound(title)
+                    by_first[told[0]].append((section, title, told))
+        return dict(by_first)
 
     def cues_by_sound(self, masked: str, kinds: Iterable[str]) -> list[Cue]:
         """Headings that the question misspells by a like-sounding character: 禁祭 for 禁忌."""
         wanted, heard, cues = set(kinds), sound(masked), []
-        for section, title, told in self._titles_by_sound:
-            for start in range(len(heard) - len(title) + 1) if wanted & set(section.kinds) else ():
-                written = masked[start : start + len(title)]
+        for start, syllable in enumerate(heard):
+            for section, title, told in self._titles_by_sound.get(syllable, ()):
                 # Sound alone is too little: 急性 sounds like 剂型.
-                if heard[start] == told[0] and heard[start : start + len(title)] == told and set(written) & set(title):
+                alike = heard[start : start + len(title)] == told and set(masked[start : start + len(title)]) & set(title)
+                if alike and wanted & set(section.kinds):
                     cues.append(Cue(section.name, start, start + len(title)))
         return _longest(cues)
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.terms import bare, fold, missing_terms, terms, tidy
+from indexer.terms import TermsHeld, bare, fold, missing_terms, terms, tidy
 
 
 @given(st.text(max_size=200))
@@ -30,3 +30,10 @@ def test_bare_text_drops_punctuation_but_not_what_makes_a_number() -> None:
 def test_a_bigram_between_two_held_words_is_not_missing() -> None:
     assert missing_terms(terms("口渴多饮"), {"口渴", "多饮"}) == []
     assert missing_terms(terms("口渴多饮"), {"口渴"}) == ["渴多", "多饮"]
+
+
+@given(st.text("头痛abc1. 가か", max_size=12), st.text("头痛abc1. 가か", min_size=1, max_size=3))
+def test_a_text_holds_just_its_terms(text: str, term: str) -> None:
+    held = TermsHeld(fold(text))
+    assert (term in held) == (term in terms(fold(text)))
+    assert all(own in held for own in terms(fold(text)))
