@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from indexer.documents import Document
+from indexer.folding import fold_texts
 from indexer.keyword_index import inverse_frequency
 from indexer.lay_terms import Said
 from indexer.measure import mean
@@ -110,8 +111,7 @@ def find_passages(release: Release, query: Query, limit: int, documents: Sequenc
         scored.append((-parts.score, candidate.passage, candidate.cosine, parts))
     scored.sort(key=lambda entry: entry[:2])
     shown = max(limit, _RERANKED) if release.reranker else limit
-    weighed = _weighed(release, said)
-    hits = [_hit(release, weighed, number, cosine, parts) for _, number, cosine, parts in scored[:shown]]
+    hits = _hits(release, said, [(number, cosine, parts) for _, number, cosine, parts in scored[:shown]])
     return (_reranked(hits, query, release.reranker) if release.reranker else hits)[:limit]
 
 
@@ -123,10 +123,15 @@ def _reranked(hits: Sequence[Hit], query: Query, reranker: Reranker) -> list[Hit
     return [*sorted(again, key=lambda hit: -hit.score), *hits[_RERANKED:]]
 
 
-def _hit(release: Release, said: Sequence[Sequence[tuple[str, float]]], number: int, cosine: float, parts: Parts) -> Hit:
-    document, passage, section = _placed(release, number)
-    covered = _covered(said, f"{document.title} {section} {passage.text}")
-    return Hit(document, section, passage.start, passage.end, passage.text, parts, cosine, covered)
+def _hits(release: Release, said: Sequence[str], scored: Sequence[tuple[int, float, Parts]]) -> list[Hit]:
+    """Hits of (passage, cosine, parts)."""
+    weighed = _weighed(release, said)
+    placed = [_placed(release, number) for number, _, _ in scored]
+    folded = fold_texts([f"{document.title} {section} {passage.text}" for document, passage, section in placed])
+    return [
+        Hit(document, section, passage.start, passage.end, passage.text, parts, cosine, _covered(weighed, text))
+        for (document, passage, section), (_, cosine, parts), text in zip(placed, scored, folded, strict=True)
+    ]
 
 
 def _placed(release: Release, number: int) -> tuple[Document, Passage, str]:
@@ -172,7 +177,7 @@ def coverage(release: Release, runs: Sequence[str], text: str) -> float:
 
     A bigram that only bridges two words which the text does hold (渴多 in 口渴多饮) does not count against it.
     """
-    return _covered(_weighed(release, runs), text)
+    return _covered(_weighed(release, runs), fold(text))
 
 
 def _weighed(release: Release, runs: Sequence[str]) -> list[list[tuple[str, float]]]:
@@ -180,8 +185,8 @@ def _weighed(release: Release, runs: Sequence[str]) -> list[list[tuple[str, floa
     return [[(term, rarity(release, term)) for term in terms(run)] for run in runs]
 
 
-def _covered(runs: Sequence[Sequence[tuple[str, float]]], text: str) -> float:
-    held = TermsHeld(fold(text))
+def _covered(runs: Sequence[Sequence[tuple[str, float]]], folded: str) -> float:
+    held = TermsHeld(folded)
     found = missed = 0.0
     for run in runs:
         here = {term: weight for term, weight in run if term in held}

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.folding import BEYOND, folded_characters, term_lines
+from indexer.folding import BEYOND, fold_texts, folded_characters, term_lines
 from indexer.terms import fold, terms
 
 # Characters that fold to several, join with their neighbours, are bigrams only in company, or lie beyond the basic plane.
@@ -16,11 +16,16 @@ def test_terms_of_many_are_those_of_each(texts: list[str]) -> None:
     assert term_lines(texts) == [" ".join(terms(fold(text))) for text in texts]
 
 
+def in_plane(character: str) -> int:
+    return BEYOND if ord(character) > BEYOND or "\ud800" <= character <= "\udfff" else ord(character)
+
+
 @given(TEXTS)
 def test_many_are_folded_as_each(texts: list[str]) -> None:
     characters, starts = folded_characters(texts)
     for at, text in enumerate(texts):
-        assert characters[starts[at] : starts[at + 1]].tolist() == [*(min(ord(c), BEYOND) for c in fold(text)), 0]
+        assert fold_texts(texts)[at] == fold(text)
+        assert characters[starts[at] : starts[at + 1]].tolist() == [*map(in_plane, fold(text)), 0]
 
 
 def test_more_texts_than_are_cut_at_once() -> None:
