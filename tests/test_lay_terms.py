@@ -1,8 +1,10 @@
+import json
 import re
+from pathlib import Path
 
 import pytest
 
-from indexer.lay_terms import Elsewhere, LayTerms
+from indexer.lay_terms import Elsewhere, LayTerms, _beginnings
 from indexer.sections import SHIPPED, guide_text, load_guide
 from indexer.terms import fold
 
@@ -67,3 +69,30 @@ def test_the_tables_are_kept_behind_the_sections() -> None:
     assert guide_text().startswith(SHIPPED.read_text("utf-8"))
     assert len(GUIDE.elsewhere.drugs) > 1000
     assert len(GUIDE.lay.signs) > 250
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("发烧|热度高", "发热"),
+        ("(出|冒)汗|[怕畏]冷", "出冒怕畏"),
+        ("总?觉得冷", "总觉"),
+        ("(?:很|(?:一|两)天)?没劲", "很一两没"),
+        (r"(3[789]|4[01])(\.\d)?(℃|度)", "34"),
+    ],
+)
+def test_what_a_pattern_begins_with(pattern: str, expected: str) -> None:
+    assert _beginnings(pattern) == frozenset(expected)
+
+
+@pytest.mark.parametrize("pattern", [".*痛", "(?<!不)痛", "痛|[^不]痒", "(很)*痛", r"\d天", "很{0,2}痛", "(很|.)痛", ""])
+def test_where_a_pattern_may_begin_with_anything_nothing_is_said(pattern: str) -> None:
+    assert _beginnings(pattern) == frozenset()
+
+
+def test_no_way_of_saying_something_is_passed_over() -> None:
+    lines = (Path(__file__).parent.parent / "kb_data" / "questions" / "dev.jsonl").read_text("utf-8").splitlines()
+    questions = [fold(json.loads(line)["question"]) for line in lines]
+    said = [(way, question) for way in GUIDE.lay._ways if way.beginnings for question in questions if way.pattern.search(question)]
+    assert len(said) > 200
+    assert all(way.beginnings & set(question) for way, question in said)
