@@ -3,14 +3,16 @@
 import asyncio
 import datetime
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import ColumnElement, insert, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.answer_record import ANSWERS, AnswerRecord, record_from, row_of, stamp
+from app.answering import Status
 from app.database import cause_of
 
 _PATIENCE = 5.0  # seconds for a commit; then its answers are shown all the same, as not recorded
@@ -19,6 +21,26 @@ _DOWN = (OperationalError, InterfaceError, OSError, TimeoutError)
 _OF_GAPS = ("id", "at", "question", "read_as", "status", "notices", "rating", "comment")
 _log = logging.getLogger("qizhen.answers")
 _Waiting = tuple[dict[str, Any], "asyncio.Future[None]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which answers to list; None or "" takes any. `since` is a moment, `rating` 1, -1, or 0 for those without one."""
+
+    status: Status | None = None
+    rating: int | None = None
+    since: datetime.datetime | None = None
+    person: str = ""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """What holds of their rows."""
+        asked: tuple[ColumnElement[bool] | None, ...] = (
+            ANSWERS.c.status == self.status if self.status else None,
+            ANSWERS.c.rating == self.rating if self.rating is not None else None,
+            ANSWERS.c.at >= stamp(self.since) if self.since else None,
+            ANSWERS.c.person == self.person if self.person else None,
+        )
+        return [condition for condition in asked if condition is not None]
 
 
 class AnswerStore:
@@ -54,7 +76,13 @@ class AnswerStore:
             row = (await connection.execute(select(ANSWERS).where(ANSWERS.c.id == answer_id))).mappings().first()
         return record_from(dict(row)) if row else None
 
-    async def unsatisfying(self, since: datetime.datetime) -> list[dict[str, Any]]:
+    async def list(self, wanted: Wanted, offset: int, most: int) -> Sequence[AnswerRecord]:
+        """The records that are wanted, the newest first."""
+        query = select(ANSWERS).where(*wanted.conditions()).order_by(ANSWERS.c.at.desc(), ANSWERS.c.id).offset(offset).limit(most)
+        async with self._engine.connect() as connection:
+            return [record_from(dict(row)) for row in (await connection.execute(query)).mappings()]
+
+    async def unsatisfying(self, since: datetime.datetime) -> Sequence[Mapping[str, Any]]:
         """Rows of what was refused, asked back or disliked since then, in order of time; those of app/gaps.py's columns."""
         columns = [ANSWERS.c[name] for name in _OF_GAPS]
         wrong = or_(ANSWERS.c.status.in_(("refused", "clarify")), ANSWERS.c.rating < 0)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +16,8 @@ from app.answer_record import Asking
 from app.answering import Found, Said
 from app.contract import card_json, document_json, found_json, hit_json, manifest_json, recorded_json, said_json
 from app.drug_card import look_up
+from app.idempotency import LONGEST_KEY
+from app.once import once
 from app.paging import page, place
 from app.problems import Problem, problem_json, problem_of
 from app.question import LONGEST_QUESTION, Turn, check_text
@@ -58,18 +60,25 @@ Limit = Annotated[int, Query(ge=1, le=100, description="一页最多几项")]
 @router.post(
     "/ask", dependencies=[require("ask"), JSON_BODY], responses=examples.responses(examples.ANSWER, examples.EVENTS), summary="提问"
 )
-async def ask_question(asked: Asked, request: Request, service: Serving, who: Who) -> Response:
+async def ask_question(
+    asked: Asked,
+    request: Request,
+    service: Serving,
+    who: Who,
+    key: Annotated[str, Header(alias="Idempotency-Key", max_length=LONGEST_KEY, pattern=r"^[\x21-\x7e]*$")] = "",
+) -> Response:
     """回答一个问题。Accept 为 text/event-stream 时，逐句发送已核对的句子：found、sentence……、answer；出错时是 error。
 
-    record 是这条回答的记录编号；没有存入记录时为空，notices 里会说明。
+    record 是这条回答的记录编号；没有存入记录时为空，notices 里会说明。带 Idempotency-Key 再发一次同样的请求，得到的是同一条回答。
     """
     media = preferred(request.headers.get("accept", ""), (JSON, EVENTS))
     history = tuple(Turn(message.role, message.content) for message in asked.history)
     asking = Asking(asked.question, history, asked.generator, who.name, "api", who.key)
+    steps = once(service, who, key, asked.model_dump_json(), asking) if key else service.steps(asking)
     if media == JSON:
-        told = await service.answer(asking)
+        told = await anext(step async for step in steps if isinstance(step, Told))
+        await steps.aclose()
         return JSONResponse(recorded_json(told.answer, told.record, asked.id))
-    steps = service.steps(asking)
     first = await anext(steps)  # what is wrong with the question is told by the status
     return StreamingResponse(_events(first, steps, asked.id), media_type=EVENTS, headers=STREAM_HEADERS)
 

@@ -23,6 +23,42 @@ ANSWER: dict[str, Any] = {
     "candidates": [_CANDIDATE],
     **_TAIL,
 }
+_SHOWN = {"id": "7K3M-9QXT-2FHD", "at": "2026-11-23T10:53:04.120Z", "person": "li", "way": "api"}
+_JUDGED = {"rating": 1, "comment": ""}
+_SUMMARY = {
+    **_SHOWN,
+    "question": "非布司他的禁忌是什么？",
+    "status": "answered",
+    "release": RELEASE,
+    "generator": "quoting",
+    "milliseconds": 3.2,
+}
+ANSWERS: dict[str, Any] = {"answers": [{**_SUMMARY, **_JUDGED}], "next": ""}
+RECORD: dict[str, Any] = {
+    **_SHOWN,
+    "key": "",
+    "thread": "",
+    "step": "",
+    "question": "它的禁忌呢？",
+    "history": [{"role": "user", "content": "非布司他能治疗什么病？"}],
+    "read_as": "非布司他的禁忌呢？",
+    "chosen": "quoting",
+    "settings": {"program": "0.1.0", "reranker": ""},
+    "release": RELEASE,
+    "generator": "quoting",
+    "status": "answered",
+    "sentences": [_SENTENCE],
+    "citations": [{"number": 1, "document": "drug/febuxostat", "start": 120, "end": 136}],
+    "notices": ["仅供专业人员参考，不能替代诊疗决策。"],
+    "candidates": [_CANDIDATE],
+    "verdicts": ["supported"],
+    "milliseconds": 3.2,
+    **_JUDGED,
+}
+RATING: Any = {"rating": -1, "comment": "缺少肾功能不全的用量"}
+RATED: dict[str, Any] = {"record": "7K3M-9QXT-2FHD", **RATING}
+_DIFFERENCE = {"part": "句子", "before": ["孕妇禁用。[1]"], "now": ["孕妇慎用。[1]"]}
+REPLAY: dict[str, Any] = {"record": "7K3M-9QXT-2FHD", "release": RELEASE, "same": False, "differences": [_DIFFERENCE]}
 EVENTS = 'event: found\ndata: {"notices": [], "milliseconds": 2.1}\n\nevent: sentence\ndata: {"sentences": [...], "citations": [...]}\n\n'
 _HIT = {**_PLACE, "text": "正在使用硫唑嘌呤或巯嘌呤者禁用。", "score": 1.52, "similarity": 0.61}
 FOUND: dict[str, Any] = {"id": "", "hits": [_HIT], "milliseconds": 1.4, "next": ""}
@@ -63,7 +99,10 @@ _PROBLEM = {"type": "about:blank", "title": "请求的内容不合要求", "stat
 _PROBLEMS = {
     400: "读不懂",
     404: "没有",
+    403: "没有权限",
     406: "给不出所要的格式",
+    409: "同样的请求正在回答",
+    410: "已经清除",
     413: "太大",
     415: "不是 JSON",
     422: "不合要求",

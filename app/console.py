@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.answering import Answer, ask
+from app.answers_console import answers_app
 from app.claims import check_claim
 from app.claims_file import read_claims
 from app.contract import answer_json, card_json, hit_json
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(index_app, name="index")
 app.add_typer(log_app, name="log")
+app.add_typer(answers_app, name="answers")
 
 QuestionsFile = Annotated[Path | None, typer.Option("--questions", help="每行一个问题的 JSON Lines 文件。", metavar="FILE")]
 

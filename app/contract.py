@@ -1,14 +1,19 @@
 """The JSON that scripts and the HTTP interface rely on; the only place where answers become dictionaries."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from app.answer_record import AnswerRecord
 from app.answering import Answer, Candidate, Found, Said, Sentence
 from app.citations import Citation
 from app.drug_card import DrugCard
+from app.replay import Difference
 from indexer.documents import Document
 from indexer.release import Manifest
 from indexer.search import Hit
+
+_SUMMARY = ("id", "at", "person", "way", "question", "status", "release", "generator", "milliseconds", "rating", "comment")
 
 
 def answer_json(answer: Answer, question_id: str = "") -> dict[str, Any]:
@@ -30,6 +35,21 @@ def answer_json(answer: Answer, question_id: str = "") -> dict[str, Any]:
 def recorded_json(answer: Answer, record: str, question_id: str = "") -> dict[str, Any]:
     """An answer with the id that it is recorded under, "" where it is not."""
     return {**answer_json(answer, question_id), "record": record}
+
+
+def record_json(record: AnswerRecord) -> dict[str, Any]:
+    """A recorded answer, whole; its citations are places in its release."""
+    return asdict(record)
+
+
+def summary_json(record: AnswerRecord) -> dict[str, Any]:
+    """A recorded answer in a list."""
+    return {name: getattr(record, name) for name in _SUMMARY}
+
+
+def replay_json(record: AnswerRecord, found: Sequence[Difference]) -> dict[str, Any]:
+    """What came of asking again what was asked."""
+    return {"record": record.id, "release": record.release, "same": not found, "differences": [asdict(one) for one in found]}
 
 
 def sentence_json(sentence: Sentence) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from app.answer_settings import settings_of
 from app.answer_store import AnswerStore
 from app.database import open_database, prepare_database
 from app.drug_names import prepare
+from app.forgetting import Keeping
 from app.generators import Generator
 from app.guard import Guard
+from app.idempotency import Repeats
 from app.open_generator import on_offer, open_generator
 from app.service import Service
-from app.settings import ServerSettings, database_url, log_questions, model_settings, reranker_name, server_settings
+from app.settings import ServerSettings, database_url, history_url, keep_days, log_questions, model_settings, reranker_name, server_settings
 from app.shelf import ReleaseShelf
 from indexer.errors import ServeError
 
@@ -42,13 +44,17 @@ def generator(name: str = "") -> Generator:
 @cache
 def service() -> Service:
     """The answers of this process, for the chat and for programs."""
-    records = AnswerStore(open_database(database_url(server_settings().state)))
+    state = server_settings().state
+    engine = open_database(database_url(state))
     return Service(
         shelf(),
         generator,
         lambda: on_offer(model_settings()),
         log_questions(),
-        records,
+        AnswerStore(engine),
+        Repeats(engine),
+        Keeping(engine, open_database(history_url(state))),
+        keep_days(),
         lambda name: settings_of(name, reranker_name(), model_settings()),
     )
 

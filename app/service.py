@@ -1,27 +1,33 @@
 """What chat and HTTP interface share: the releases, the generators, the desks, the records and the figures."""
 
+import asyncio
 import datetime
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.answer_record import Asking, record_of
 from app.answer_store import AnswerStore
 from app.answering import Answer, Found, Said, ask_by_sentence
+from app.database import cause_of
 from app.desk import Desk
 from app.figures import Figures
+from app.forgetting import Keeping
 from app.generators import Generator, QuotingGenerator
+from app.idempotency import Repeats
 from app.problems import Problem
 from app.question import check_text
 from app.shelf import ReleaseShelf
 
 MOST_BYTES = 1_000_000  # of a request's body
 MOST_TURNS = 200
+_DAY = 86_400.0  # seconds
 NOT_RECORDED = "这条回答没有存入记录，以后不能按编号查到；需要留存的请复制。"
 Step = Found | Said | Answer
 _log = logging.getLogger("qizhen.requests")
@@ -44,7 +50,7 @@ class Service:
     """One process's answers. `offered` are the generators to choose from, the default first: name to label.
 
     Quick work and language models have desks of their own, so that a slow model keeps nobody from quotes or look-ups. `settings` says what
-    a generator's text depends on; without `records` nothing is recorded.
+    a generator's text depends on; without `records` nothing is recorded. What is in `keeping` is kept for `keep_days` (0: for ever).
     """
 
     shelf: ReleaseShelf
@@ -52,6 +58,9 @@ class Service:
     offered: Callable[[], Mapping[str, str]]
     log_questions: bool = False
     records: AnswerStore | None = None
+    repeats: Repeats | None = None
+    keeping: Keeping | None = None
+    keep_days: int = 0
     settings: Callable[[str], Mapping[str, str]] = _no_settings
     figures: Figures = field(default_factory=Figures)
     quick: Desk = field(default_factory=lambda: Desk(most=1024, threads=4))
@@ -60,10 +69,24 @@ class Service:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """For as long as the server runs; then nothing that was answered stays unwritten."""
+        """For as long as the server runs: what must be forgotten is, at the start and daily; at the end nothing stays unwritten."""
+        stopping = asyncio.Event()
+        forgetting = asyncio.create_task(self._forget(stopping))
         yield
+        stopping.set()
+        await forgetting
         if self.records:
             await self.records.finish()
+
+    async def _forget(self, stopping: asyncio.Event) -> None:
+        while self.keeping and self.keep_days and not stopping.is_set():
+            before = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=self.keep_days)
+            try:
+                await self.keeping.forget_before(before, "qizhen serve")
+            except (SQLAlchemyError, OSError) as error:
+                _log.error("%s", json.dumps({"event": "retention failed", "cause": cause_of(error)}, ensure_ascii=False))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _DAY)
 
     async def answer(self, asking: Asking) -> Told:
         """A whole answer. Raises Problem, QuestionError, or what opening a release or generator raises."""
@@ -103,6 +126,10 @@ class Service:
         if name and name not in offered:
             raise Problem(422, f"没有回答方式 `{name[:40]}`，可用：{'、'.join(offered)}。")
         return name or offered[0]
+
+    def desk_of(self, chosen: str) -> Desk:
+        """Where a generator works."""
+        return self.quick if chosen == QuotingGenerator.name else self.models
 
     async def _told(self, asking: Asking, answer: Answer, chosen: str, settings: Mapping[str, str]) -> Told:
         self.figures.answered(answer)

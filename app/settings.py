@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from indexer.embedder import AUTO, Prompts
-from indexer.errors import GeneratorError
+from indexer.errors import GeneratorError, ServeError
 
 DEFAULT_INDEX = Path("var/index")
+DEFAULT_STATE = Path("var")
 MODEL_SECONDS = 30.0
+KEEP_DAYS = 365
 SHIPPED_KNOWLEDGE = Path(__file__).parent.parent / "kb_data"
 # The tuned model in the box: base/ and adapter/.
 SHIPPED_MODEL = Path(__file__).parent / "models" / "qizhen-mini"
@@ -39,7 +41,7 @@ def server_settings() -> ServerSettings:
     """The settings that `export` handed over; defaults where nothing was."""
     return ServerSettings(
         index=Path(os.environ.get("QIZHEN_INDEX", DEFAULT_INDEX)),
-        state=Path(os.environ.get("QIZHEN_STATE", "var")),
+        state=Path(os.environ.get("QIZHEN_STATE", DEFAULT_STATE)),
         host=os.environ.get("QIZHEN_HOST", "127.0.0.1"),
         port=int(os.environ.get("QIZHEN_PORT", "8000")),
     )
@@ -48,6 +50,19 @@ def server_settings() -> ServerSettings:
 def database_url(state: Path) -> str:
     """Where accounts and answers are kept: a file of the state folder where no database is named."""
     return os.environ.get("QIZHEN_DATABASE", "") or f"sqlite:///{(state / 'qizhen.sqlite').resolve()}"
+
+
+def history_url(state: Path) -> str:
+    """Where the chat's conversations are kept."""
+    return f"sqlite:///{(state / 'chat.sqlite').resolve()}"
+
+
+def keep_days() -> int:
+    """How many days answers and conversations are kept; 0: until somebody removes them. Raises ServeError for what is no number."""
+    days = os.environ.get("QIZHEN_KEEP_DAYS", "") or str(KEEP_DAYS)
+    if not (days.isascii() and days.isdigit() and len(days) < 7):
+        raise ServeError(f"QIZHEN_KEEP_DAYS 是 `{days}`", "写天数，例如 365；0 表示不自动清除")
+    return int(days)
 
 
 def log_questions() -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from app import api, drug_pages, openai_api, probes
+from app import answers_api, api, drug_pages, openai_api, probes
 from app.problems import word_problems
 from app.service import Service
 from app.watch import Watch
@@ -28,7 +28,7 @@ def create_site(service: Service) -> FastAPI:
 
     site = FastAPI(title="启真", version="1", description=_ABOUT, openapi_url=None, docs_url=None, redoc_url=None, lifespan=running)
     site.state.service = service
-    for router in (drug_pages.router, api.router, openai_api.router, probes.router):
+    for router in (drug_pages.router, answers_api.router, api.router, openai_api.router, probes.router):
         site.include_router(router)
     site.mount("/site", StaticFiles(directory=_STATIC), name="site")
     word_problems(site)

@@ -10,6 +10,7 @@
     │   ├── ReleaseRejectedError  a new release did not pass its trial, and is not published
     │   └── IndexWriteError     it cannot be written: full, read-only, or another build holds it
     ├── ServeError              the server may not or cannot start as asked
+    ├── RecordError             a recorded answer that is not there, or cannot be made again
     ├── EncoderError            an encoder that is unknown, or cannot be loaded
     ├── WeightsError            a model's or an adapter's weights that cannot be read, or do not fit together
     └── GeneratorError          a way of answering that is unknown or not set up
@@ -89,6 +90,10 @@ class IndexWriteError(IndexFolderError):
 
 class ServeError(QizhenError):
     """The server may not, or cannot, start as asked."""
+
+
+class RecordError(QizhenError):
+    """A recorded answer that is not there, or cannot be made again."""
 
 
 class EncoderError(QizhenError):

@@ -25,6 +25,10 @@ SCOPES = {
     "/api/v1/drugs": "drugs",
     "/api/v1/documents/{document_id:path}": "documents",
     "/api/v1/releases": "releases",
+    "/api/v1/answers": "admin",
+    "/api/v1/answers/{answer_id}": "ask",
+    "/api/v1/answers/{answer_id}/rating": "ask",
+    "/api/v1/answers/{answer_id}/replay": "admin",
     "/api/v1/openapi.json": "ask",
     "/v1/models": "ask",
     "/v1/chat/completions": "ask",
@@ -51,12 +55,15 @@ def test_every_route_names_what_it_takes_to_use_it(sample_index: Path) -> None:
 
 def test_from_elsewhere_nothing_is_answered_but_health(sample_index: Path) -> None:
     client = site_client(sample_index, client=("192.0.2.7", 50_000))
-    paths = [path.replace("{document_id:path}", "drug/a") for path in SCOPES if path not in ("/api/v1/ask", "/v1/chat/completions")]
+    posted = [path for path in SCOPES if path.endswith(("/ask", "/completions", "/rating", "/replay"))]
+    paths = [path.replace("{document_id:path}", "drug/a") for path in SCOPES if path not in posted]
     asked = {"question": "头孢克洛的禁忌是什么？"}
     told = [client.get(path, params={"question": "x", "name": "x"}) for path in paths]
     told += [
         client.post("/api/v1/ask", json=asked),
         client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "x"}]}),
+        client.post("/api/v1/answers/7K3M-9QXT-2FHD/rating", json={"rating": 1}),
+        client.post("/api/v1/answers/7K3M-9QXT-2FHD/replay"),
     ]
     assert [answer.status_code for answer in told] == [403] * len(SCOPES)
     assert all("还没有账户，只能在本机使用。要从别的机器使用，请通过 SSH 隧道。" in answer.text for answer in told)
