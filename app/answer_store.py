@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, insert, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -92,8 +92,15 @@ class AnswerStore:
 
     async def rate(self, answer_id: str, rating: int, comment: str) -> bool:
         """Rate an answer anew: 1, -1, or 0 to take it back. Whether there is such an answer."""
+        return await self._rate(ANSWERS.c.id == answer_id, rating, comment)
+
+    async def rate_steps(self, steps: Sequence[str], person: str, rating: int, comment: str) -> bool:
+        """As `rate`, the answers that messages of the chat are, if they are this person's."""
+        return await self._rate(and_(ANSWERS.c.step.in_(steps), ANSWERS.c.person == person), rating, comment)
+
+    async def _rate(self, which: ColumnElement[bool], rating: int, comment: str) -> bool:
         async with self._engine.begin() as connection:
-            rated = await connection.execute(update(ANSWERS).where(ANSWERS.c.id == answer_id).values(rating=rating, comment=comment))
+            rated = await connection.execute(update(ANSWERS).where(which).values(rating=rating, comment=comment))
         return rated.rowcount > 0
 
     async def _write(self) -> None:

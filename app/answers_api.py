@@ -14,13 +14,12 @@ from app.answer_store import AnswerStore, Wanted
 from app.answering import Status
 from app.api import JSON, Cursor, Limit
 from app.contract import record_json, replay_json, summary_json
+from app.feedback import LONGEST_COMMENT, printable
 from app.paging import page, place
 from app.problems import Problem
 from app.replay import released, replay
 from app.service import JSON_BODY, Service, Serving, accepts
 from indexer.errors import RecordError
-
-LONGEST_COMMENT = 2000  # characters
 
 router = APIRouter(prefix="/api/v1/answers")
 
@@ -67,7 +66,7 @@ async def rate_answer(answer_id: str, rated: Rating, service: Serving, who: Who)
     record = await _visible(service, answer_id, who)
     if record.person != who.name:
         raise Problem(403, f"回答 `{record.id}` 不是您问的，只有提问的人可以评价。")
-    comment = "".join(character for character in rated.comment if character.isprintable() or character == "\n")
+    comment = printable(rated.comment)
     if (record.rating, record.comment) != (rated.rating, comment):
         await _records(service).rate(record.id, rated.rating, comment)
         service.figures.rated(rated.rating)

@@ -31,6 +31,7 @@ class Figures:
         self._unrecorded = Counter("qizhen_answers_not_recorded", "Answers that were shown but not recorded.", registry=registry)
         self._ratings = Counter("qizhen_ratings", "Ratings of answers.", ["rating"], registry=registry)
         self._requests = Counter("qizhen_requests", "Requests by route and status code.", ["route", "code"], registry=registry)
+        self._sessions = Gauge("qizhen_sessions", "Conversations that are open in a browser.", registry=registry)
         self._release = Gauge("qizhen_release_info", "The published release.", ["release"], registry=registry)
 
     def answered(self, answer: Answer) -> None:
@@ -54,8 +55,9 @@ class Figures:
         """Count a request; `route` is the pattern of its address, not the address."""
         self._requests.labels(route, str(code)).inc()
 
-    def text(self, release: str) -> bytes:
+    def text(self, release: str, sessions: int) -> bytes:
         """All figures in the text format of Prometheus."""
+        self._sessions.set(sessions)
         self._release.clear()
         if release:
             self._release.labels(release).set(1)

@@ -48,4 +48,4 @@ async def metrics(service: Serving) -> Response:
         release = current_id(service.shelf.index)
     except IndexFolderError:
         release = ""
-    return Response(service.figures.text(release), media_type=CONTENT_TYPE_LATEST)
+    return Response(service.figures.text(release, service.sessions()), media_type=CONTENT_TYPE_LATEST)

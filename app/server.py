@@ -56,7 +56,14 @@ def service() -> Service:
         Keeping(engine, open_database(history_url(state))),
         keep_days(),
         lambda name: settings_of(name, reranker_name(), model_settings()),
+        _sessions,
     )
+
+
+def _sessions() -> int:
+    from chainlit.session import ws_sessions_sid
+
+    return len(ws_sessions_sid)
 
 
 def check_address(host: str, port: int) -> None:

@@ -41,6 +41,10 @@ class Told:
     record: str
 
 
+def _no_sessions() -> int:
+    return 0
+
+
 def _no_settings(_generator: str) -> Mapping[str, str]:
     return {}
 
@@ -51,6 +55,7 @@ class Service:
 
     Quick work and language models have desks of their own, so that a slow model keeps nobody from quotes or look-ups. `settings` says what
     a generator's text depends on; without `records` nothing is recorded. What is in `keeping` is kept for `keep_days` (0: for ever).
+    `sessions` counts the conversations that are open.
     """
 
     shelf: ReleaseShelf
@@ -62,6 +67,7 @@ class Service:
     keeping: Keeping | None = None
     keep_days: int = 0
     settings: Callable[[str], Mapping[str, str]] = _no_settings
+    sessions: Callable[[], int] = _no_sessions
     figures: Figures = field(default_factory=Figures)
     quick: Desk = field(default_factory=lambda: Desk(most=1024, threads=4))
     models: Desk = field(default_factory=lambda: Desk(most=32, threads=32))

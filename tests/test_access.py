@@ -33,6 +33,7 @@ SCOPES = {
     "/v1/models": "ask",
     "/v1/chat/completions": "ask",
     "/metrics": "metrics",
+    "/feedback": "ask",
 }
 
 
@@ -44,18 +45,20 @@ def scopes(dependant: Dependant) -> Iterator[str]:
 
 
 def test_every_route_names_what_it_takes_to_use_it(sample_index: Path) -> None:
-    asked: dict[str | None, list[str]] = {}
+    asked: dict[str | None, list[list[str]]] = {}
     for route in iter_route_contexts(create_site(quoting_service(sample_index)).routes):
         dependant = getattr(route, "dependant", None)
-        asked.setdefault(route.path, []).extend(scopes(dependant) if dependant else ())
-    assert {path for path, named in asked.items() if not named} == OPEN
-    assert {path: named for path, named in asked.items() if named} == {path: [scope] for path, scope in SCOPES.items()}
+        asked.setdefault(route.path, []).append(list(scopes(dependant)) if dependant else [])
+    assert {path for path, named in asked.items() if named == [[]]} == OPEN
+    assert {path: named for path, named in asked.items() if named != [[]]} == {
+        path: [[scope]] * len(asked[path]) for path, scope in SCOPES.items()
+    }
     assert set(SCOPES.values()) <= set(get_args(Scope))
 
 
 def test_from_elsewhere_nothing_is_answered_but_health(sample_index: Path) -> None:
     client = site_client(sample_index, client=("192.0.2.7", 50_000))
-    posted = [path for path in SCOPES if path.endswith(("/ask", "/completions", "/rating", "/replay"))]
+    posted = [path for path in SCOPES if path.endswith(("/ask", "/completions", "/rating", "/replay", "/feedback"))]
     paths = [path.replace("{document_id:path}", "drug/a") for path in SCOPES if path not in posted]
     asked = {"question": "头孢克洛的禁忌是什么？"}
     told = [client.get(path, params={"question": "x", "name": "x"}) for path in paths]
@@ -64,6 +67,7 @@ def test_from_elsewhere_nothing_is_answered_but_health(sample_index: Path) -> No
         client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "x"}]}),
         client.post("/api/v1/answers/7K3M-9QXT-2FHD/rating", json={"rating": 1}),
         client.post("/api/v1/answers/7K3M-9QXT-2FHD/replay"),
+        client.put("/feedback", json={"feedback": {"forId": "x", "value": 1}}),
     ]
     assert [answer.status_code for answer in told] == [403] * len(SCOPES)
     assert all("还没有账户，只能在本机使用。要从别的机器使用，请通过 SSH 隧道。" in answer.text for answer in told)

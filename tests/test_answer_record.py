@@ -140,7 +140,7 @@ async def test_a_failing_database_loses_no_answer(sample_index: Path, tmp_path: 
     assert told.record == ""
     assert [sentence.text for sentence in told.answer.sentences] == ["对头孢菌素过敏者禁用。", "孕妇禁用。"]
     assert told.answer.notices == ("勿与“头孢克肟胶囊”混淆。", NOT_RECORDED, DISCLAIMER)
-    assert "qizhen_answers_not_recorded_total 1.0" in service.figures.text("").decode()
+    assert "qizhen_answers_not_recorded_total 1.0" in service.figures.text("", 0).decode()
     assert "no such table" in caplog.text
     assert "头孢" not in caplog.text
     await engine.dispose()

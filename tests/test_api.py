@@ -278,6 +278,9 @@ def test_figures_and_log_hold_no_word_of_a_question(sample_index: Path, caplog: 
     assert 'qizhen_refusals_total{kind="not_held"} 1.0' in figures
     assert 'qizhen_verdicts_total{verdict="unsupported"} 1.0' in figures or 'verdict="contradicted"} 1.0' in figures
     assert 'qizhen_requests_total{code="200",route="/api/v1/ask"} 3.0' in figures
+    assert 'qizhen_answer_seconds_count{generator="quoting"} ' in figures
+    assert "qizhen_answers_not_recorded_total 0.0" in figures
+    assert "qizhen_sessions 0.0" in figures
     assert f'qizhen_release_info{{release="{ReleaseShelf(sample_index).current().id}"}} 1.0' in figures
     assert "头孢" not in figures + caplog.text
     assert "奥司" not in figures + caplog.text
