@@ -8,12 +8,39 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from app import answers_api, api, drug_pages, feedback, openai_api, probes
+from app import (
+    admin_releases,
+    answers_api,
+    api,
+    drug_pages,
+    feedback,
+    openai_api,
+    probes,
+)
 from app.problems import word_problems
 from app.service import Service
 from app.watch import Watch
 
-OURS = ("/drugs", "/site", "/api", "/v1", "/healthz", "/readyz", "/metrics", "/feedback")
+OURS = (
+    "/drugs",
+    "/admin",
+    "/feedback",
+    "/site",
+    "/api",
+    "/v1",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+)
+_PARTS = (
+    drug_pages,
+    admin_releases,
+    answers_api,
+    api,
+    openai_api,
+    feedback,
+    probes,
+)
 _ABOUT = "启真：每一句都标明出处的中文医学问答。错误是 application/problem+json（RFC 9457）。"
 _STATIC = Path(__file__).parent / "pages" / "static"
 
@@ -28,8 +55,8 @@ def create_site(service: Service) -> FastAPI:
 
     site = FastAPI(title="启真", version="1", description=_ABOUT, openapi_url=None, docs_url=None, redoc_url=None, lifespan=running)
     site.state.service = service
-    for router in (drug_pages.router, answers_api.router, api.router, openai_api.router, feedback.router, probes.router):
-        site.include_router(router)
+    for part in _PARTS:
+        site.include_router(part.router)
     site.mount("/site", StaticFiles(directory=_STATIC), name="site")
     word_problems(site)
     site.add_middleware(Watch, service=service)

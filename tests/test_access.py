@@ -20,6 +20,7 @@ SCOPES = {
     "/drugs/interactions": "drugs",
     "/drugs/interactions/suggest": "drugs",
     "/drugs/{document_id:path}": "drugs",
+    "/admin": "admin",
     "/api/v1/ask": "ask",
     "/api/v1/search": "documents",
     "/api/v1/drugs": "drugs",
