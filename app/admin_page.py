@@ -11,6 +11,7 @@ from fastapi.routing import iter_route_contexts
 
 from app.access import require
 from app.rendering import PageRoute, page
+from indexer.changes import CHANGES
 
 Item = TypeVar("Item")
 PageNumber = Annotated[int, Query(ge=1, le=100_000, alias="page")]
@@ -52,7 +53,8 @@ def admin_router() -> APIRouter:
 
 def admin_page(request: Request, template: str, here: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page of app/pages/templates that extends admin.html; `here` is the address of the navigation's entry that it belongs to."""
-    return page(template, status, here=here, entries=entries_of(request.app), turned=lambda number: turned(request, number), **values)
+    frame = {"here": here, "entries": entries_of(request.app), "turned": lambda number: turned(request, number)}
+    return page(template, status, **frame, words_of_changes=CHANGES, **values)
 
 
 def entries_of(site: FastAPI) -> tuple[Entry, ...]:

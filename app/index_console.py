@@ -16,6 +16,7 @@ from rich.table import Table
 
 from app.contract import manifest_json
 from app.questions_file import read_questions
+from app.release_words import ACTIONS, counted, details_told
 from app.settings import DEFAULT_INDEX, SHIPPED_KNOWLEDGE, encoder_settings
 from app.trial import GoldenTrial
 from indexer.build import BuildReport, build_release
@@ -33,7 +34,6 @@ from indexer.release import current_id, list_releases, publish_release, rollback
 MISUSE, STOPPED = 2, 130
 _TABLE_WIDTH = 160
 _SHOWN = 50
-_ACTIONS = {"build": "建立", "publish": "发布", "rollback": "退回", "collect": "清除", "reject": "拒绝", "found": "发现"}
 
 index_app = typer.Typer(
     help="知识库的版本：预览、建立、比较、检查、发布、退回、清除。",
@@ -91,9 +91,7 @@ def _change_json(change: DocumentChange) -> dict[str, Any]:
 
 def _write_comparison(compared: Comparison, limit: int) -> None:
     """The counts, then each change; what only got another source is gathered."""
-    counts = compared.counts
-    dated = f"（其中 {counts['dated']} 篇仅来源改变）" if counts["dated"] else ""
-    sys.stdout.write(f"新增 {counts['added']} · 修改 {counts['changed']}{dated} · 删除 {counts['removed']}\n")
+    sys.stdout.write(f"{counted(compared.counts)}\n")
     kinds: tuple[Change, ...] = ("changed", "removed", "added")
     for kind in kinds:
         changes = compared.of(kind)
@@ -318,23 +316,11 @@ def log_command(
     if not entries:
         sys.stdout.write(f"`{index}` 还没有记录\n")
     for entry in entries[-limit:]:
-        sys.stdout.write(f"{entry.number:4}  {entry.time}  {entry.user}  {_ACTIONS[entry.action]}  {entry.release}{_told(entry)}\n")
+        sys.stdout.write(f"{entry.number:4}  {entry.time}  {entry.user}  {ACTIONS[entry.action]}  {entry.release}{_told(entry)}\n")
 
 
 def _told(entry: Entry) -> str:
-    """What matters of an entry's details, in a few words."""
-    details = entry.details
-    parts = []
-    if entry.action == "build":
-        parts.append(f"{details['documents']} 篇，新增 {details['added']} · 修改 {details['changed']} · 删除 {details['removed']}")
-        parts += [f"{label} {details[key]}" for key, label in (("rejected", "拒绝"), ("expired", "过期")) if details.get(key)]
-    elif entry.action == "reject":
-        parts.append(str(details["reason"]).split("\n")[0] if "reason" in details else f"资料有 {details['faults']} 处错误")
-    elif entry.action == "found":
-        parts.append(f"发布中的版本与记录的 {details['recorded'] or '（无）'} 不同")
-    elif details.get("before"):
-        parts.append(f"之前是 {details['before']}")
-    parts += [f"缘由：{entry.why}"] if entry.why else []
+    parts = [part for part in (details_told(entry), f"缘由：{entry.why}" if entry.why else "") if part]
     return f"  {'；'.join(parts)}" if parts else ""
 
 

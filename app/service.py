@@ -23,6 +23,7 @@ from app.generators import Generator, QuotingGenerator
 from app.idempotency import Repeats
 from app.problems import Problem
 from app.question import check_text
+from app.release_checks import ReleaseChecks
 from app.shelf import ReleaseShelf
 
 MOST_BYTES = 1_000_000  # of a request's body
@@ -72,6 +73,7 @@ class Service:
     quick: Desk = field(default_factory=lambda: Desk(most=1024, threads=4))
     models: Desk = field(default_factory=lambda: Desk(most=32, threads=32))
     sound_releases: set[str] = field(default_factory=set)
+    checks: ReleaseChecks = field(default_factory=ReleaseChecks)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

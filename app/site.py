@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from app import (
+    admin_log,
+    admin_release,
     admin_releases,
     answers_api,
     api,
@@ -34,6 +36,8 @@ OURS = (
 )
 _PARTS = (
     drug_pages,
+    admin_log,
+    admin_release,
     admin_releases,
     answers_api,
     api,

@@ -21,6 +21,14 @@ SCOPES = {
     "/drugs/interactions/suggest": "drugs",
     "/drugs/{document_id:path}": "drugs",
     "/admin": "admin",
+    "/admin/releases/{release_id}": "admin",
+    "/admin/releases/{release_id}/verify": "admin",
+    "/admin/releases/{release_id}/publish": "admin",
+    "/admin/rollback": "admin",
+    "/admin/rollback/confirmed": "admin",
+    "/admin/collect": "admin",
+    "/admin/collect/confirmed": "admin",
+    "/admin/log": "admin",
     "/api/v1/ask": "ask",
     "/api/v1/search": "documents",
     "/api/v1/drugs": "drugs",
@@ -60,7 +68,8 @@ def test_every_route_names_what_it_takes_to_use_it(sample_index: Path) -> None:
 def test_from_elsewhere_nothing_is_answered_but_health(sample_index: Path) -> None:
     client = site_client(sample_index, client=("192.0.2.7", 50_000))
     posted = [path for path in SCOPES if path.endswith(("/ask", "/completions", "/rating", "/replay", "/feedback"))]
-    paths = [path.replace("{document_id:path}", "drug/a") for path in SCOPES if path not in posted]
+    acts = [path for path in SCOPES if path.startswith("/admin") and path.endswith(("/verify", "/publish", "/confirmed"))]
+    paths = [path.replace("{document_id:path}", "drug/a") for path in SCOPES if path not in (*posted, *acts)]
     asked = {"question": "头孢克洛的禁忌是什么？"}
     told = [client.get(path, params={"question": "x", "name": "x"}) for path in paths]
     told += [
@@ -68,6 +77,7 @@ def test_from_elsewhere_nothing_is_answered_but_health(sample_index: Path) -> No
         client.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "x"}]}),
         client.post("/api/v1/answers/7K3M-9QXT-2FHD/rating", json={"rating": 1}),
         client.post("/api/v1/answers/7K3M-9QXT-2FHD/replay"),
+        *(client.post(path) for path in acts),
         client.put("/feedback", json={"feedback": {"forId": "x", "value": 1}}),
     ]
     assert [answer.status_code for answer in told] == [403] * len(SCOPES)

@@ -5,3 +5,19 @@ for (const moment of document.querySelectorAll("time[datetime]")) {
   const at = new Date(moment.dateTime)
   if (!Number.isNaN(at.getTime())) moment.textContent = at.toLocaleString("sv-SE") // 2026-11-23 11:30:02
 }
+
+// What is being done in the background: look again until it is done.
+const pending = document.querySelector("[data-pending]")
+async function lookAgain() {
+  try {
+    const answer = await fetch(location.pathname + location.search)
+    if (answer.ok) {
+      const there = new DOMParser().parseFromString(await answer.text(), "text/html")
+      if (!there.querySelector("[data-pending]")) return location.reload()
+    }
+  } catch {
+    return // the server is away; the link still works
+  }
+  setTimeout(lookAgain, 1500)
+}
+if (pending) setTimeout(lookAgain, 1500)
