@@ -13,6 +13,7 @@ from chainlit.input_widget import Select
 
 from app import layout
 from app.answer_record import Asking
+from app.answer_sheet import html_text, plain_text, sheet_json, sheet_of
 from app.answering import Found, Said
 from app.generators import QuotingGenerator
 from app.history import SQLiteHistory
@@ -146,8 +147,14 @@ async def _show(shown: cl.Message, told: Told) -> None:
         offered = [{"title": c.title, "about": c.about, "question": c.question} for c in answer.candidates]
         label = "相近的内容" if answer.status == "refused" else "请选择"
         elements.append(cl.CustomElement(name="Candidates", display="inline", props={"label": label, "candidates": offered}))
-    shown.elements = elements
+    shown.elements = [*elements, _tools(told)]
     await shown.send()
+
+
+def _tools(told: Told) -> cl.CustomElement:
+    sheet = sheet_of(told.answer, told.record)
+    props = {"text": plain_text(sheet), "html": html_text(sheet), "sheet": sheet_json(sheet)}
+    return cl.CustomElement(name="AnswerTools", display="inline", props=props)
 
 
 def _superseded(document: Document) -> str:
