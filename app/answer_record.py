@@ -51,6 +51,7 @@ ANSWERS = Table(
     Index("answers_by_step", "step"),
 )
 _JSON = ("history", "settings", "sentences", "citations", "notices", "candidates", "verdicts")
+_PLAIN = tuple(column.name for column in ANSWERS.columns if column.name not in _JSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +168,17 @@ def read_id(told: str) -> str:
 
 def row_of(record: AnswerRecord) -> dict[str, Any]:
     """A record as a row of ANSWERS."""
-    row = asdict(record)
-    return {**row, **{name: _json_text(row[name]) for name in _JSON}}
+    lists: dict[str, Mapping[str, Any] | Sequence[Any]] = {
+        "history": [{"role": turn.role, "content": turn.content} for turn in record.history],
+        "settings": dict(record.settings),
+        "sentences": [{"text": sentence.text, "citations": sentence.citations} for sentence in record.sentences],
+        "citations": [{"number": s.number, "document": s.document, "start": s.start, "end": s.end} for s in record.citations],
+        "notices": record.notices,
+        "candidates": [asdict(candidate) for candidate in record.candidates],
+        "verdicts": record.verdicts,
+    }
+    plain = {name: getattr(record, name) for name in _PLAIN}
+    return {**plain, **{name: _json_text(value) for name, value in lists.items()}}
 
 
 def record_from(row: Mapping[str, Any]) -> AnswerRecord:

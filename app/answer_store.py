@@ -1,6 +1,5 @@
 """The records of answers in the database. One writer commits what many answers wait for at once."""
 
-import asyncio
 import datetime
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,19 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, insert, or_, select, update
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.answer_record import ANSWERS, AnswerRecord, record_from, row_of, stamp
 from app.answering import Status
 from app.database import cause_of
+from app.group_commit import PATIENCE, GroupCommit
 
-_PATIENCE = 5.0  # seconds for a commit; then its answers are shown all the same, as not recorded
-# The database itself fails, not a row.
-_DOWN = (OperationalError, InterfaceError, OSError, TimeoutError)
+_INSERT = insert(ANSWERS)
 _OF_GAPS = ("id", "at", "question", "read_as", "status", "notices", "rating", "comment")
 _log = logging.getLogger("qizhen.answers")
-_Waiting = tuple[dict[str, Any], "asyncio.Future[None]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +42,14 @@ class Wanted:
 class AnswerStore:
     """Keeps and finds records. Belongs to the event loop that its engine belongs to."""
 
-    def __init__(self, engine: AsyncEngine, patience: float = _PATIENCE) -> None:
+    def __init__(self, engine: AsyncEngine, patience: float = PATIENCE) -> None:
         self._engine = engine
-        self._patience = patience
-        self._waiting: list[_Waiting] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._commits = GroupCommit(engine, patience)
 
     async def keep(self, record: AnswerRecord) -> bool:
         """Whether the record is durable now; the log says why where it is not. Whoever stops waiting does not stop the writing."""
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((row_of(record), kept))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
         try:
-            await kept
+            await self._commits.write(_INSERT, row_of(record))
         except Exception as error:  # noqa: BLE001 - whatever the database does, the answer is shown
             _log.error("answer %s is not recorded: %s", record.id, cause_of(error))
             return False
@@ -67,8 +57,7 @@ class AnswerStore:
 
     async def finish(self) -> None:
         """Wait until everything that was given is written."""
-        if self._writer is not None:
-            await self._writer
+        await self._commits.finish()
 
     async def find(self, answer_id: str) -> AnswerRecord | None:
         """The record of an id."""
@@ -102,38 +91,3 @@ class AnswerStore:
         async with self._engine.begin() as connection:
             rated = await connection.execute(update(ANSWERS).where(which).values(rating=rating, comment=comment))
         return rated.rowcount > 0
-
-    async def _write(self) -> None:
-        """Commit all that waits, again and again until nothing does: while one commit is under way, the next batch gathers."""
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            try:
-                await self._insert([row for row, _ in batch])
-            except _DOWN as error:
-                for _, kept in batch:
-                    _settle(kept, error)
-            except Exception:  # noqa: BLE001 - told to the one whose row it is
-                await self._one_by_one(batch)
-            for _, kept in batch:
-                _settle(kept)
-
-    async def _one_by_one(self, batch: Sequence[_Waiting]) -> None:
-        """One row that the database refuses keeps no other from being written."""
-        for row, kept in batch:
-            try:
-                await self._insert([row])
-            except Exception as error:  # noqa: BLE001 - told to the one that waits
-                _settle(kept, error)
-
-    async def _insert(self, rows: Sequence[dict[str, Any]]) -> None:
-        async with asyncio.timeout(self._patience), self._engine.begin() as connection:
-            await connection.execute(insert(ANSWERS), rows)
-
-
-def _settle(kept: "asyncio.Future[None]", error: Exception | None = None) -> None:
-    if kept.done():
-        return
-    if error is None:
-        kept.set_result(None)
-    else:
-        kept.set_exception(error)

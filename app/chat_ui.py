@@ -20,7 +20,7 @@ from app.history import SQLiteHistory
 from app.open_generator import on_offer
 from app.problems import Problem
 from app.question import Turn
-from app.server import service, shelf
+from app.server import conversations, service, shelf
 from app.service import Told
 from app.settings import model_settings, server_settings
 from app.superseded import mark_rows, superseded
@@ -35,7 +35,7 @@ LOCAL_USER = "local"
 @cl.data_layer
 def history() -> SQLiteHistory:
     """Where conversations are kept."""
-    return SQLiteHistory(server_settings().state / "chat.sqlite", _mark_superseded)
+    return SQLiteHistory(server_settings().state / "chat.sqlite", _mark_superseded, conversations())
 
 
 def _mark_superseded(elements: list[dict[str, Any]]) -> None:

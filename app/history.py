@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import logging
+import re
 import sqlite3
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,10 @@ from chainlit.data.sql_alchemy import SQLAlchemyDataLayer
 from chainlit.data.utils import queue_until_user_message
 from chainlit.element import CustomElement, Element
 from chainlit.types import PageInfo, PaginatedResponse, Pagination, ThreadDict, ThreadFilter
+from sqlalchemy import TextClause, text
+
+from app.database import cause_of, open_database
+from app.group_commit import GroupCommit
 
 # Chainlit ships no schema; a column it writes and does not find loses the row silently, so test_history.py round-trips each kind.
 _SCHEMA = """
@@ -38,30 +46,70 @@ CREATE INDEX IF NOT EXISTS elements_by_thread ON elements ("threadId");
 CREATE INDEX IF NOT EXISTS feedbacks_by_step ON feedbacks ("forId");
 CREATE INDEX IF NOT EXISTS threads_by_user ON threads ("userId");
 """
+# What is said and shown is on the screen already.
+_LATER = re.compile(r"\s*INSERT (?:OR REPLACE )?INTO (?:steps|elements)\b")
+_THREADS_KNOWN = 10_000
+_log = logging.getLogger("qizhen.chat")
 _JSON_COLUMNS = ("metadata", "tags", "generation", "props")
+
+
+@lru_cache(maxsize=512)
+def _statement(query: str) -> TextClause:
+    """One statement for one text, so that it is compiled once, and the same ones of many are executed together."""
+    return text(query)
 
 
 class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
     """Threads, steps, elements and feedback in one SQLite file."""
 
-    def __init__(self, path: Path, reopened: Callable[[list[dict[str, Any]]], None] | None = None) -> None:
-        """`reopened` may change the elements of threads that are read back, for showing only."""
+    def __init__(
+        self, path: Path, reopened: Callable[[list[dict[str, Any]]], None] | None = None, commits: GroupCommit | None = None
+    ) -> None:
+        """`reopened` may change the elements of threads that are read back, for showing only; `commits` is who writes to this file."""
         self._reopened = reopened
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path)
         connection.executescript(_SCHEMA)
         connection.close()
         super().__init__(conninfo=f"sqlite+aiosqlite:///{path}")
+        self._commits = commits or GroupCommit(open_database(f"sqlite:///{path}"))
+        self.engine = self._commits.engine
+        self._threads: OrderedDict[str, None] = OrderedDict()  # that are known to have a row
 
     async def execute_sql(self, query: str, parameters: dict[str, Any]) -> Any:
-        """Lists and dictionaries go in as JSON text, which is all that SQLite holds."""
+        """Lists and dictionaries go in as JSON text, which is all that SQLite holds. What is written is written with what others write.
+
+        As the parent's, it returns rows, or None where the database refused; the log says why, and never what.
+        """
         plain = {k: json.dumps(v, ensure_ascii=False) if isinstance(v, list | dict) else v for k, v in parameters.items()}
-        return await super().execute_sql(query, plain)
+        try:
+            if not query.lstrip().upper().startswith("SELECT"):
+                await self._commits.write(_statement(query), plain, hurry=not _LATER.match(query))
+                return 1
+            async with self.engine.connect() as connection:
+                found = await connection.execute(_statement(query), plain)
+                return [self.clean_result(dict(row)) for row in found.mappings()]
+        except Exception as error:  # noqa: BLE001 - the parent's contract: the chat goes on
+            _log.error("conversation not kept: %s", cause_of(error))
+            return None
 
     async def update_thread(self, thread_id: str, *arguments: Any, **keywords: Any) -> None:
-        """Thread ids come from the browser and are pasted into SQL by the parent class: only UUIDs pass."""
+        """Thread ids come from the browser and are pasted into SQL by the parent class: only UUIDs pass.
+
+        Every step that is kept asks for its thread to be there; that is looked up once.
+        """
         uuid.UUID(str(thread_id))
+        if thread_id in self._threads and not arguments and not keywords:
+            return
         await super().update_thread(thread_id, *arguments, **keywords)
+        self._threads[thread_id] = None
+        if len(self._threads) > _THREADS_KNOWN:
+            self._threads.popitem(last=False)
+
+    async def delete_thread(self, thread_id: str) -> None:
+        """As the parent's."""
+        self._threads.pop(thread_id, None)
+        await super().delete_thread(thread_id)
 
     async def get_all_user_threads(self, *arguments: Any, **keywords: Any) -> Any:
         """As the parent's, with JSON text read back."""
@@ -80,6 +128,7 @@ class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
         """Keep what our own elements show; they are values only, so no blob store is needed."""
         if not isinstance(element, CustomElement) or not element.for_id:
             return
+        await self.update_thread(element.thread_id)
         row = {
             "id": element.id,
             "threadId": element.thread_id,

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from app.chat_model import chat_speaker, connect
 from app.generators import Generator, QuotingGenerator
@@ -37,6 +38,7 @@ def on_offer(settings: ModelSettings) -> dict[str, str]:
     return {name: labels[name] for name in sorted(labels, key=lambda name: name != settings.generator)}
 
 
+@cache
 def _installed(*packages: str) -> bool:
     return all(importlib.util.find_spec(package) for package in packages)
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -33,7 +34,13 @@ _AVOIDING = ("禁忌", "注意事项", INTERACTION, "特殊人群", "用法用�
 
 def units_of(document: Document, section: Section) -> list[Unit]:
     """The sentences of a section, in order."""
-    return [Unit(document, section, *span) for span in sentence_spans(document.text, section.start, section.end)]
+    return [Unit(document, section, *span) for span in _spans(document.text, section.start, section.end)]
+
+
+@lru_cache(maxsize=4096)
+def _spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """A drug's sections are looked through for every question about it, and for every drug beside it."""
+    return sentence_spans(text, start, end)
 
 
 def in_sections(release: Release, documents: Sequence[Document], names: Sequence[str]) -> list[Unit]:

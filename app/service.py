@@ -20,6 +20,7 @@ from app.desk import Desk
 from app.figures import Figures
 from app.forgetting import Keeping
 from app.generators import Generator, QuotingGenerator
+from app.group_commit import GroupCommit
 from app.idempotency import Repeats
 from app.problems import Problem
 from app.question import check_text
@@ -56,7 +57,7 @@ class Service:
 
     Quick work and language models have desks of their own, so that a slow model keeps nobody from quotes or look-ups. `settings` says what
     a generator's text depends on; without `records` nothing is recorded. What is in `keeping` is kept for `keep_days` (0: for ever).
-    `sessions` counts the conversations that are open.
+    `conversations` writes what the chat keeps, `sessions` counts the conversations that are open.
     """
 
     shelf: ReleaseShelf
@@ -66,6 +67,7 @@ class Service:
     records: AnswerStore | None = None
     repeats: Repeats | None = None
     keeping: Keeping | None = None
+    conversations: GroupCommit | None = None
     keep_days: int = 0
     settings: Callable[[str], Mapping[str, str]] = _no_settings
     sessions: Callable[[], int] = _no_sessions
@@ -85,6 +87,8 @@ class Service:
         await forgetting
         if self.records:
             await self.records.finish()
+        if self.conversations:
+            await self.conversations.finish()
 
     async def _forget(self, stopping: asyncio.Event) -> None:
         while self.keeping and self.keep_days and not stopping.is_set():

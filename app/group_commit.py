@@ -1,0 +1,96 @@
+"""Small writes of many, committed together: while one commit is under way, the next batch gathers, and each caller waits for its own."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Executable
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+PATIENCE = 10.0  # seconds for a commit
+# The database itself fails, not a row.
+_DOWN = (OperationalError, InterfaceError, OSError, TimeoutError)
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    statement: Executable
+    row: Row
+    done: "asyncio.Future[None]"
+
+
+class GroupCommit:
+    """The one writer of an engine, and of its event loop.
+
+    Writes that wait at the same time are written in any order: whoever needs another's first waits for it before giving its own.
+    """
+
+    def __init__(self, engine: AsyncEngine, patience: float = PATIENCE, gather: float = 0.0) -> None:
+        """`gather` is how many seconds a write that nobody is in a hurry for may wait for others."""
+        self.engine = engine
+        self._patience = patience
+        self._gather = gather
+        self._hurry = asyncio.Event()
+        self._waiting: list[_Write] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def write(self, statement: Executable, row: Row, hurry: bool = True) -> None:
+        """Return when it is durable; raise what the database raises. Whoever stops waiting does not stop the writing."""
+        if hurry:
+            self._hurry.set()
+        write = _Write(statement, row, asyncio.get_running_loop().create_future())
+        self._waiting.append(write)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._work())
+        await write.done
+
+    async def finish(self) -> None:
+        """Wait until everything that was given is written."""
+        self._hurry.set()
+        if self._writer is not None:
+            await self._writer
+
+    async def _work(self) -> None:
+        while self._waiting:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self._gather)
+            self._hurry.clear()
+            batch, self._waiting = self._waiting, []
+            try:
+                await self._commit(batch)
+            except _DOWN as error:
+                for write in batch:
+                    _settle(write, error)
+            except Exception:  # noqa: BLE001 - told to the one whose row it is
+                await self._one_by_one(batch)
+            for write in batch:
+                _settle(write)
+
+    async def _one_by_one(self, batch: list[_Write]) -> None:
+        """One row that the database refuses keeps no other from being written."""
+        for write in batch:
+            try:
+                await self._commit([write])
+            except Exception as error:  # noqa: BLE001 - told to the one that waits
+                _settle(write, error)
+
+    async def _commit(self, batch: list[_Write]) -> None:
+        together: dict[Executable, list[Row]] = {}
+        for write in batch:
+            together.setdefault(write.statement, []).append(write.row)
+        async with asyncio.timeout(self._patience), self.engine.begin() as connection:
+            for statement, rows in together.items():
+                await connection.execute(statement, rows)
+
+
+def _settle(write: _Write, error: Exception | None = None) -> None:
+    if write.done.done():
+        return
+    if error is None:
+        write.done.set_result(None)
+    else:
+        write.done.set_exception(error)
