@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.answer_record import ANSWERS, AnswerRecord, record_from, row_of, stamp
@@ -78,6 +78,21 @@ class AnswerStore:
         query = select(*columns).where(ANSWERS.c.at >= stamp(since), wrong).order_by(ANSWERS.c.at, ANSWERS.c.id)
         async with self._engine.connect() as connection:
             return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+    async def tallies(self, since: datetime.datetime) -> Sequence[tuple[str, str, int, int]]:
+        """(day in UTC, status, rating, how many answers) since then."""
+        day = func.substr(ANSWERS.c.at, 1, 10)
+        query = select(day, ANSWERS.c.status, ANSWERS.c.rating, func.count()).where(ANSWERS.c.at >= stamp(since))
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(query.group_by(day, ANSWERS.c.status, ANSWERS.c.rating))
+            return [(str(row[0]), str(row[1]), int(row[2]), int(row[3])) for row in rows]
+
+    async def milliseconds_at(self, day: str, ranks: Sequence[int]) -> Sequence[float]:
+        """How long the answers of a day took that have these ranks, the quickest's being 0."""
+        of_day = ANSWERS.c.at.between(f"{day}T", f"{day}U")
+        query = select(ANSWERS.c.milliseconds).where(of_day).order_by(ANSWERS.c.milliseconds)
+        async with self._engine.connect() as connection:
+            return [float((await connection.execute(query.offset(rank).limit(1))).scalar() or 0.0) for rank in ranks]
 
     async def rate(self, answer_id: str, rating: int, comment: str) -> bool:
         """Rate an answer anew: 1, -1, or 0 to take it back. Whether there is such an answer."""

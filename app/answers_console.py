@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from app.answer_record import AnswerRecord, read_id
 from app.answer_store import AnswerStore, Wanted
+from app.answer_words import RATING, STATUS, WAYS
 from app.contract import record_json, replay_json, summary_json
 from app.database import create_tables, open_database
 from app.forgetting import Keeping
@@ -25,9 +26,6 @@ from indexer.record import local_user
 from indexer.release import open_release
 
 DIFFERENT = 1
-_STATUS = {"answered": "已答", "refused": "拒答", "clarify": "反问"}
-_RATING = {1: "赞", -1: "踩", 0: ""}
-_WAYS = {"chat": "网页", "api": "接口", "openai": "接口（OpenAI）"}
 Result = TypeVar("Result")
 
 answers_app = typer.Typer(
@@ -67,7 +65,7 @@ def answers_list(
         if as_json:
             print_json(summary_json(record))
         else:
-            told = " ".join(part for part in (_STATUS[record.status], _RATING[record.rating]) if part)
+            told = " ".join(part for part in (STATUS[record.status], RATING[record.rating]) if part)
             sys.stdout.write(f"{record.id}  {record.at[:16]}  {record.person}  {told}  {' '.join(record.question.split())[:60]}\n")
     if not found and not as_json:
         sys.stdout.write("没有符合条件的记录\n")
@@ -80,16 +78,16 @@ def answers_show(answer_id: AnswerId, state: State = DEFAULT_STATE, as_json: AsJ
     if as_json:
         print_json(record_json(record))
         return
-    sys.stdout.write(f"{record.id}  {record.at}  {record.person}  {_WAYS[record.way]}\n")
+    sys.stdout.write(f"{record.id}  {record.at}  {record.person}  {WAYS[record.way]}\n")
     sys.stdout.write(f"版本 {record.release}  回答方式 {record.generator}  {record.milliseconds:g} 毫秒\n")
     sys.stdout.writelines(f"{'问' if turn.role == 'user' else '答'}（之前）：{turn.content}\n" for turn in record.history)
-    sys.stdout.write(f"问：{record.question}\n结果：{_STATUS[record.status]}\n")
+    sys.stdout.write(f"问：{record.question}\n结果：{STATUS[record.status]}\n")
     sys.stdout.writelines(f"  {one.text}{''.join(f'[{number}]' for number in one.citations)}\n" for one in record.sentences)
     sys.stdout.writelines(f"  [{span.number}] {span.document} {span.start}-{span.end}\n" for span in record.citations)
     sys.stdout.writelines(f"  {notice}\n" for notice in record.notices)
     sys.stdout.writelines(f"  候选：{candidate.title}\n" for candidate in record.candidates)
     if record.rating:
-        sys.stdout.write(f"评价：{_RATING[record.rating]}{f'，{record.comment}' if record.comment else ''}\n")
+        sys.stdout.write(f"评价：{RATING[record.rating]}{f'，{record.comment}' if record.comment else ''}\n")
 
 
 @answers_app.command("replay")

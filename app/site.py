@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from app import (
+    admin_answers,
     admin_log,
     admin_release,
     admin_releases,
@@ -36,6 +37,7 @@ OURS = (
 )
 _PARTS = (
     drug_pages,
+    admin_answers,
     admin_log,
     admin_release,
     admin_releases,
