@@ -153,7 +153,7 @@ async def _show(shown: cl.Message, told: Told) -> None:
 
 def _tools(told: Told) -> cl.CustomElement:
     sheet = sheet_of(told.answer, told.record)
-    props = {"text": plain_text(sheet), "html": html_text(sheet), "sheet": sheet_json(sheet)}
+    props = {"text": plain_text(sheet), "html": html_text(sheet), "sheet": sheet_json(sheet), "thread": cl.context.session.thread_id}
     return cl.CustomElement(name="AnswerTools", display="inline", props=props)
 
 

@@ -65,6 +65,11 @@ def keep_days() -> int:
     return int(days)
 
 
+def export_font() -> str:
+    """The file of the font for PDF files; "" for the best that this machine has."""
+    return os.environ.get("QIZHEN_FONT", "")
+
+
 def log_questions() -> bool:
     """Whether the log may hold the text of questions; it may hold what patients told."""
     return os.environ.get("QIZHEN_LOG_QUESTIONS", "") == "1"

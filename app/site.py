@@ -15,6 +15,7 @@ from app import (
     admin_releases,
     answers_api,
     api,
+    conversation_pages,
     drug_pages,
     feedback,
     openai_api,
@@ -28,6 +29,7 @@ OURS = (
     "/drugs",
     "/admin",
     "/feedback",
+    "/conversations",
     "/site",
     "/api",
     "/v1",
@@ -45,6 +47,7 @@ _PARTS = (
     api,
     openai_api,
     feedback,
+    conversation_pages,
     probes,
 )
 _ABOUT = "启真：每一句都标明出处的中文医学问答。错误是 application/problem+json（RFC 9457）。"

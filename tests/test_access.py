@@ -47,6 +47,9 @@ SCOPES = {
     "/v1/chat/completions": "ask",
     "/metrics": "metrics",
     "/feedback": "ask",
+    "/conversations/{thread_id}.docx": "ask",
+    "/conversations/{thread_id}.pdf": "ask",
+    "/conversations/{thread_id}": "ask",
 }
 
 

@@ -1,8 +1,9 @@
 """What stands under an answer, as a person uses it in Chromium: copying, files, thumbs, what was asked before."""
 
+import docx
 import pytest
 from playwright.sync_api import Page
-from test_browser import browser, expect, page, put, server
+from test_browser import Server, browser, expect, page, put, server
 
 __all__ = ["browser", "page", "server"]  # fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -48,3 +49,41 @@ def test_without_the_newer_clipboard_the_older_copies(page: Page) -> None:
     page.get_by_role("button", name="复制（含来源）").click()
     expect(page.get_by_text("已复制", exact=True)).to_be_visible()
     assert str(page.evaluate("navigator.clipboard.readText()")).replace("\r\n", "\n").startswith(COPIED)
+
+
+def test_a_conversation_is_taken_away_as_word_and_pdf(page: Page) -> None:
+    put(page, "非布司他能治疗什么病？")
+    with page.expect_download() as taken:
+        page.get_by_role("link", name="Word").click()
+    assert taken.value.suggested_filename == "非布司他能治疗什么病.docx"
+    word = docx.Document(taken.value.path())
+    texts = [paragraph.text for paragraph in word.paragraphs]
+    assert "不推荐用于无临床症状的高尿酸血症。[2]" in texts
+    assert any(text.endswith("“不推荐用于无临床症状的高尿酸血症。”") for text in texts)
+    with page.expect_download() as taken:
+        page.get_by_role("link", name="PDF").click()
+    assert taken.value.suggested_filename == "非布司他能治疗什么病.pdf"
+
+
+def test_what_was_asked_is_found_by_its_text_and_reopened_with_its_release(page: Page, server: Server) -> None:
+    put(page, "氨氯地平的禁忌有哪些？")
+    expect(page.locator("button[data-cite='1']")).to_be_visible()
+    page.goto(server.url)
+    page.locator("#search-chats-button").click()
+    page.get_by_role("combobox").last.fill("氨氯地平的禁忌")
+    page.get_by_role("option").first.click()
+    page.wait_for_url("**/thread/**")
+    page.locator('a[href*="#cite-1"]').click()
+    expect(page.locator(".qz-source dl")).to_contain_text("知识库版本")
+    expect(page.get_by_role("button", name="复制（含来源）")).to_be_visible()
+
+
+def test_a_thumb_and_its_comment_come_back(page: Page) -> None:
+    put(page, "氨氯地平的禁忌有哪些？")
+    page.locator(".negative-feedback-off").click()
+    page.get_by_role("dialog").get_by_role("textbox").fill("太短")
+    page.locator("#submit-feedback").click()
+    expect(page.locator(".negative-feedback-on")).to_be_visible()
+    page.wait_for_url("**/thread/**")
+    page.reload()
+    expect(page.locator(".negative-feedback-on")).to_be_visible()
