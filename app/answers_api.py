@@ -103,7 +103,7 @@ async def visible(service: Service, told: str, who: Person) -> AnswerRecord:
     """One's own answer, or for an admin anybody's; that somebody else has it is told to nobody."""
     answer_id = read_id(told)
     record = await records_of(service).find(answer_id) if answer_id else None
-    if record is None or (record.person != who.name and who.role != "admin"):
+    if record is None or (record.person != who.name and not who.may("admin")):
         raise Problem(404, f"没有编号是 `{told[:40]}` 的回答；编号写在回答末尾，例如 7K3M-9QXT-2FHD。")
     return record
 

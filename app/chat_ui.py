@@ -12,9 +12,11 @@ import chainlit as cl
 from chainlit.input_widget import Select
 
 from app import layout
+from app.access import LOCAL
 from app.answer_record import Asking
 from app.answer_sheet import html_text, plain_text, sheet_json, sheet_of
 from app.answering import Found, Said
+from app.chat_door import handed_over
 from app.generators import QuotingGenerator
 from app.history import SQLiteHistory
 from app.open_generator import on_offer
@@ -29,7 +31,6 @@ from indexer.errors import QizhenError
 
 _GENERATOR = "generator"
 _log = logging.getLogger("qizhen.chat")
-LOCAL_USER = "local"
 
 
 @cl.data_layer
@@ -45,9 +46,10 @@ def _mark_superseded(elements: list[dict[str, Any]]) -> None:
 
 
 @cl.header_auth_callback
-async def sign_in(_headers: Mapping[str, str]) -> cl.User:
-    """Everyone on this machine is one user: the server listens on loopback only (app/server.py holds that)."""
-    return cl.User(identifier=LOCAL_USER, display_name="本机用户", metadata={})
+async def sign_in(headers: Mapping[str, str]) -> cl.User | None:
+    """Whoever the door lets in (app/chat_door.py): the name is its word, and what they may do is asked there again and again."""
+    name = handed_over(headers)
+    return cl.User(identifier=name, display_name="本机用户" if name == LOCAL.name else name, metadata={}) if name else None
 
 
 @cl.set_starters

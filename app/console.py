@@ -3,7 +3,7 @@
 import io
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.accounts_console import keys_app, users_app
 from app.answering import Answer, ask
 from app.answers_console import answers_app
 from app.claims import check_claim
@@ -24,7 +25,7 @@ from app.open_generator import GENERATORS, open_generator
 from app.question import check_text
 from app.questions_file import read_questions
 from app.searching import search_asked
-from app.settings import DEFAULT_INDEX, ServerSettings, model_settings, reranker_name
+from app.settings import DEFAULT_INDEX, model_settings, reranker_name, server_settings
 from indexer.errors import QizhenError, QuestionError
 from indexer.release import open_release, release_ids
 
@@ -38,6 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(index_app, name="index")
+app.add_typer(users_app, name="users")
+app.add_typer(keys_app, name="keys")
 app.add_typer(log_app, name="log")
 app.add_typer(answers_app, name="answers")
 
@@ -210,7 +213,7 @@ def measure_command(
 
 @app.command("serve")
 def serve_command(
-    host: Annotated[str, typer.Option(help="监听地址；没有账户时只能是本机。")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="监听地址；没有管理员账户时只能是本机。")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
     index: Index = DEFAULT_INDEX,
     state: Annotated[Path, typer.Option(help="对话记录等的文件夹。", metavar="DIR")] = Path("var"),
@@ -219,12 +222,13 @@ def serve_command(
     """启动问答网页；第一次启动时先用自带知识库建立索引。"""
     from app.server import check_address, generator, serve
 
-    check_address(host, port)
+    settings = replace(server_settings(), index=index, state=state, host=host, port=port)
+    check_address(settings)
     generator()  # a language model that is not set up is told here, not in the chat
     if not release_ids(index):
         notes.print(f"`{index}` 里还没有知识库，先用自带的示例知识库建立索引。", soft_wrap=True)
         index_build(index=index)
-    serve(ServerSettings(index, state, host, port), open_page)
+    serve(settings, open_page)
 
 
 def _given(question: str | None) -> str:

@@ -11,11 +11,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from indexer.errors import GeneratorError, IndexFolderError, QizhenError, QuestionError
+from indexer.errors import AccountError, GeneratorError, IndexFolderError, QizhenError, QuestionError
 
 PROBLEM = "application/problem+json"
 TITLES = {
     400: "请求读不懂",
+    401: "没有登录",
     403: "没有权限",
     404: "没有这个内容",
     405: "这个地址不接受这种方法",
@@ -25,6 +26,7 @@ TITLES = {
     413: "请求太大",
     415: "请求的格式不对",
     422: "请求的内容不合要求",
+    429: "请求太多",
     500: "程序出错",
     503: "暂时不能回答",
 }
@@ -86,7 +88,7 @@ def problem_of(error: Exception) -> Problem:
 
 
 def _status_of(error: QizhenError) -> int:
-    if isinstance(error, QuestionError | GeneratorError):
+    if isinstance(error, AccountError | QuestionError | GeneratorError):
         return 422
     return 503 if isinstance(error, IndexFolderError) else 500
 

@@ -5,12 +5,14 @@ from collections.abc import Callable, Coroutine
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from app.access import LOCAL, WHO
 from app.addresses import check_of, page_of
 from app.drug_names import LONGEST_QUERY
 from app.problems import problem_of
@@ -45,15 +47,23 @@ class PageRoute(APIRoute):
                 return await handle(request)
             except Exception as error:  # noqa: BLE001 - whatever it is, the person gets a page
                 problem = problem_of(error)
+                if problem.status_code == 401 and request.method == "GET":
+                    return RedirectResponse(sign_in_page(request), 303)
                 return page("fault.html", problem.status_code, told=problem.detail)
 
         return handled
 
 
+def sign_in_page(request: Request) -> str:
+    """Where to sign in, and come back."""
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return f"/login?next={quote(wanted)}"
+
+
 @cache
 def _templates() -> Environment:
     templates = Environment(loader=FileSystemLoader(PAGES / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    templates.globals.update(page_of=page_of, check_of=check_of, is_expired=is_expired, stamp=_stamp(), longest=LONGEST_QUERY)
+    templates.globals.update(page_of=page_of, check_of=check_of, is_expired=is_expired, stamp=_stamp(), longest=LONGEST_QUERY, local=LOCAL)
     return templates
 
 
@@ -65,4 +75,4 @@ def _stamp() -> str:
 
 def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """A page of app/pages/templates, with the values it asks for."""
-    return HTMLResponse(_templates().get_template(template).render(values), status, headers=_HEADERS)
+    return HTMLResponse(_templates().get_template(template).render({"who": WHO.get(), **values}), status, headers=_HEADERS)

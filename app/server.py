@@ -1,4 +1,4 @@
-"""One process that serves the chat and the HTTP interface, on this machine only."""
+"""One process that serves the chat, the pages and the HTTP interface."""
 
 import asyncio
 import gc
@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from app.access import is_loopback
+from app.accounts import Accounts
 from app.answer_settings import settings_of
 from app.answer_store import AnswerStore
 from app.database import open_database, prepare_database
+from app.doorkeeper import Doorkeeper
 from app.drug_names import prepare
 from app.forgetting import Keeping
 from app.generators import Generator
@@ -30,6 +32,7 @@ from app.shelf import ReleaseShelf
 from indexer.errors import ServeError
 
 # Seconds: how long a message that is on the screen may wait to be written with others, and how long their commit may take.
+_EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - listened on only where there are accounts
 _GATHER, _UNHURRIED = 0.2, 60.0
 
 
@@ -55,20 +58,23 @@ def conversations() -> GroupCommit:
 @cache
 def service() -> Service:
     """The answers of this process, for the chat and for programs."""
-    state = server_settings().state
+    settings = server_settings()
+    state = settings.state
     engine = open_database(database_url(state))
     return Service(
         shelf(),
         generator,
         lambda: on_offer(model_settings()),
         log_questions(),
-        AnswerStore(engine),
-        Repeats(engine),
-        Keeping(engine, conversations().engine),
-        conversations(),
-        keep_days(),
-        lambda name: settings_of(name, reranker_name(), model_settings()),
-        _sessions,
+        records=AnswerStore(engine),
+        repeats=Repeats(engine),
+        keeping=Keeping(engine, conversations().engine),
+        conversations=conversations(),
+        keep_days=keep_days(),
+        doorkeeper=Doorkeeper(engine),
+        over_https=settings.https,
+        settings=lambda name: settings_of(name, reranker_name(), model_settings()),
+        sessions=_sessions,
     )
 
 
@@ -78,13 +84,17 @@ def _sessions() -> int:
     return len(ws_sessions_sid)
 
 
-def check_address(host: str, port: int) -> None:
-    """Raise ServeError for an address that others could reach, or one that is taken."""
+def check_address(settings: ServerSettings) -> None:
+    """Raise ServeError for an address that others could reach without accounts, or that nobody could name, or one that is taken."""
+    host, port = settings.host, settings.port
     if not is_loopback(host):
-        raise ServeError(
-            f"不能监听 `{host}`：还没有账户，别的机器上的任何人都能提问和查看对话",
-            "只在本机使用：--host 127.0.0.1；要从别的机器使用，请通过 SSH 隧道",
-        )
+        if not (settings.state.is_dir() and asyncio.run(_has_admin(database_url(settings.state)))):
+            raise ServeError(
+                f"不能监听 `{host}`：还没有可用的管理员账户，别的机器上的任何人都能提问和查看对话",
+                f"先建立账户：qizhen users add 名称 --role admin --state {settings.state}；或只在本机使用：--host 127.0.0.1",
+            )
+        if host in _EVERYWHERE and not settings.hosts:
+            raise ServeError(f"监听 `{host}` 时不知道浏览器用什么名称打开", "写明主机名或地址：QIZHEN_HOSTS=qizhen.example.org,192.0.2.7")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -92,6 +102,15 @@ def check_address(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise ServeError(f"不能监听 `{host}:{port}`：{error.strerror}", "换一个端口：--port 8001") from error
+
+
+async def _has_admin(url: str) -> bool:
+    await prepare_database(url)
+    engine = open_database(url)
+    try:
+        return any(account.role == "admin" and not account.disabled for account in await Accounts(engine).all())
+    finally:
+        await engine.dispose()
 
 
 def serve(settings: ServerSettings, open_page: bool = False) -> None:
@@ -140,12 +159,15 @@ def create_application(settings: ServerSettings) -> Any:
 
     from app import web_page
 
-    web_page.prepare(folder, settings.port)
+    web_page.prepare(folder, settings.origins)
 
+    from app.chat_door import ChatDoor
     from app.site import SiteFirst, create_chat, create_site
 
     asyncio.run(prepare_database(database_url(settings.state)))
-    return Guard(SiteFirst(create_site(service()), create_chat()), {"127.0.0.1", "localhost", "::1", settings.host})
+    keeper = service().doorkeeper
+    chat = ChatDoor(create_chat(), keeper) if keeper else create_chat()
+    return Guard(SiteFirst(create_site(service()), chat), settings.names)
 
 
 def _secret(path: Path) -> str:

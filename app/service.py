@@ -17,6 +17,7 @@ from app.answer_store import AnswerStore
 from app.answering import Answer, Found, Said, ask_by_sentence
 from app.database import cause_of
 from app.desk import Desk
+from app.doorkeeper import Doorkeeper
 from app.figures import Figures
 from app.forgetting import Keeping
 from app.generators import Generator, QuotingGenerator
@@ -69,6 +70,8 @@ class Service:
     keeping: Keeping | None = None
     conversations: GroupCommit | None = None
     keep_days: int = 0
+    doorkeeper: Doorkeeper | None = None
+    over_https: bool = False
     settings: Callable[[str], Mapping[str, str]] = _no_settings
     sessions: Callable[[], int] = _no_sessions
     figures: Figures = field(default_factory=Figures)

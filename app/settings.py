@@ -20,30 +20,45 @@ SHIPPED_MODEL = Path(__file__).parent / "models" / "qizhen-mini"
 class ServerSettings:
     """What the server runs with.
 
-    `index` is the index folder; `state` holds chat history, the signing secret and the prepared web page; `host` must be a loopback
-    address; `port` is 1-65535.
+    `index` is the index folder; `state` holds accounts, answers, conversations, the signing secret and the prepared web page; `host` is
+    the address to listen on, `port` 1-65535. `hosts` are the names that browsers reach it by, beside the address itself; `https` says that
+    a proxy before it speaks TLS, so that cookies are sent over nothing else.
     """
 
     index: Path
     state: Path
     host: str
     port: int
+    hosts: tuple[str, ...] = ()
+    https: bool = False
 
     def export(self) -> None:
-        """Hand the settings to the chat module, which Chainlit loads by path and cannot be given arguments."""
+        """Hand the folders to the chat module, which Chainlit loads by path and cannot be given arguments."""
         os.environ["QIZHEN_INDEX"] = str(self.index.resolve())
         os.environ["QIZHEN_STATE"] = str(self.state.resolve())
-        os.environ["QIZHEN_HOST"] = self.host
-        os.environ["QIZHEN_PORT"] = str(self.port)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that a request may bear as its host."""
+        return tuple(dict.fromkeys(("127.0.0.1", "localhost", "::1", self.host, *self.hosts)))
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of our own pages."""
+        written = [f"[{name}]" if ":" in name else name for name in self.names]
+        plain = [f"http://{name}:{self.port}" for name in written]
+        return (*plain, *(f"https://{name}" for name in self.hosts)) if self.https else tuple(plain)
 
 
 def server_settings() -> ServerSettings:
-    """The settings that `export` handed over; defaults where nothing was."""
+    """The settings that `export` handed over, with what the environment says of the network; defaults where nothing was."""
     return ServerSettings(
         index=Path(os.environ.get("QIZHEN_INDEX", DEFAULT_INDEX)),
-        state=Path(os.environ.get("QIZHEN_STATE", DEFAULT_STATE)),
-        host=os.environ.get("QIZHEN_HOST", "127.0.0.1"),
-        port=int(os.environ.get("QIZHEN_PORT", "8000")),
+        state=Path(os.environ.get("QIZHEN_STATE", "var")),
+        host="127.0.0.1",
+        port=8000,
+        hosts=tuple(name.strip().lower() for name in os.environ.get("QIZHEN_HOSTS", "").split(",") if name.strip()),
+        https=os.environ.get("QIZHEN_HTTPS", "") == "1",
     )
 
 

@@ -18,6 +18,7 @@ from app import (
     conversation_pages,
     drug_pages,
     feedback,
+    login_pages,
     openai_api,
     probes,
 )
@@ -36,6 +37,9 @@ OURS = (
     "/healthz",
     "/readyz",
     "/metrics",
+    "/login",
+    "/logout",
+    "/me",
 )
 _PARTS = (
     drug_pages,
@@ -48,6 +52,7 @@ _PARTS = (
     openai_api,
     feedback,
     conversation_pages,
+    login_pages,
     probes,
 )
 _ABOUT = "启真：每一句都标明出处的中文医学问答。错误是 application/problem+json（RFC 9457）。"

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 _FILES = Path(__file__).parent / "chat_files"
@@ -16,15 +17,14 @@ _WORDING = {
 }
 
 
-def prepare(folder: Path, port: int) -> None:
+def prepare(folder: Path, origins: Sequence[str]) -> None:
     """Write everything Chainlit reads from its folder; what a person or an earlier version left there is replaced."""
     # Chainlit reads its configuration when it is imported, so it is only looked at here.
     package = Path(str(importlib.util.find_spec("chainlit").origin)).parent  # type: ignore[union-attr]
     version = importlib.metadata.version("chainlit")
     translations = folder / ".chainlit" / "translations"
     translations.mkdir(parents=True, exist_ok=True)
-    origins = json.dumps([f"http://{host}:{port}" for host in ("127.0.0.1", "localhost")])
-    config = (_FILES / "config.toml").read_text("utf-8").replace("@ORIGINS@", origins).replace("@VERSION@", version)
+    config = (_FILES / "config.toml").read_text("utf-8").replace("@ORIGINS@", json.dumps(list(origins))).replace("@VERSION@", version)
     (folder / ".chainlit" / "config.toml").write_text(config, "utf-8")
     words = json.loads((package / "translations" / "zh-CN.json").read_text("utf-8"))
     for path, text in _WORDING.items():

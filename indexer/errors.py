@@ -9,6 +9,7 @@
     │   ├── IndexMismatchError  the release was made by another encoder, passage setting or format
     │   ├── ReleaseRejectedError  a new release did not pass its trial, and is not published
     │   └── IndexWriteError     it cannot be written: full, read-only, or another build holds it
+    ├── AccountError            an account or a key that cannot be made or changed so
     ├── ServeError              the server may not or cannot start as asked
     ├── RecordError             a recorded answer that is not there, or cannot be made again
     ├── EncoderError            an encoder that is unknown, or cannot be loaded
@@ -86,6 +87,10 @@ class ReleaseRejectedError(IndexFolderError):
 
 class IndexWriteError(IndexFolderError):
     """The index folder cannot be written."""
+
+
+class AccountError(QizhenError):
+    """An account or a key that cannot be made or changed so."""
 
 
 class ServeError(QizhenError):

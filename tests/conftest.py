@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from databases import MISSING, new_database, postgresql, programs
 
 from indexer.build import build_release
 from indexer.release import Release, open_release
@@ -151,3 +152,20 @@ def shipped(shipped_index: Path) -> Iterator[Release]:
     release = open_release(shipped_index)
     yield release
     release.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A PostgreSQL for all tests of a session; each makes a database of its own in it."""
+    if programs() is None:
+        pytest.skip(MISSING)
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'qizhen.sqlite'}"
+    return new_database(request.getfixturevalue("postgresql_url"))

@@ -185,7 +185,7 @@ def test_a_model_that_is_down_is_told_on_stderr_and_in_the_answer(
         (["index", "build", "--kb", "none"], "none: 没有这个文件"),
         (["index", "rollback", "--index", "nowhere"], "`nowhere` 里还没有发布的知识库"),
         (["index", "publish", "x", "--index", "nowhere"], "`nowhere` 里没有版本 `x`（最近的版本：无）"),
-        (["serve", "--host", "0.0.0.0"], "不能监听 `0.0.0.0`：还没有账户"),
+        (["serve", "--host", "0.0.0.0"], "不能监听 `0.0.0.0`：还没有可用的管理员账户"),
         (["drug", " "], "问题是空的：`"),
     ],
 )
