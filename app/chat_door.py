@@ -8,7 +8,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import quote, unquote
@@ -29,11 +29,12 @@ _OPEN = {
         r"|/project/thread/[0-9a-f-]{36}(?:/element/[^/]+)?|/project/file/[^/]+|/ws/socket\.io/?"
     ),
     "POST": re.compile(r"/auth/header|/set-session-cookie|/project/(?:threads|action|file)|/ws/socket\.io/?"),
-    "PUT": re.compile(r"/feedback|/project/thread"),
-    "DELETE": re.compile(r"/feedback|/project/thread"),
+    "PUT": re.compile(r"/project/thread"),
+    "DELETE": re.compile(r"/project/thread"),
     "OPTIONS": re.compile(r"/ws/socket\.io/?"),
 }
 _LOOK_EVERY = 2.0  # seconds, on a connection that stays open
+_LASTING = 60  # seconds
 _SIGNED_OUT = 4401  # the code a websocket is closed with
 
 Scope = MutableMapping[str, Any]
@@ -42,9 +43,12 @@ Scope = MutableMapping[str, Any]
 class ChatDoor:
     """Lets in who is known and may ask; ends a connection whose session has ended."""
 
-    def __init__(self, chat: Any, keeper: Doorkeeper) -> None:
+    def __init__(self, chat: Any, keeper: Doorkeeper, token: Callable[[str], str], over_https: bool = False) -> None:
+        """`token` makes Chainlit's token for a name."""
         self._chat = chat
         self._keeper = keeper
+        self._token = token
+        self._attributes = "; Path=/; HttpOnly; SameSite=lax" + ("; Secure" if over_https else "")
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Handle one connection."""
@@ -57,7 +61,9 @@ class ChatDoor:
             return
         WHO.set(person)
         inside = {**scope, "headers": _handed_over(scope, person)}
-        if scope["type"] == "http":
+        if scope["type"] == "http" and _PAGES.fullmatch(scope["path"]):
+            await self._chat(inside, receive, self._with_token(inside, send, person))
+        elif scope["type"] == "http":
             await self._chat(inside, receive, send)
         else:
             await self._watched(inside, receive, send, person)
@@ -79,6 +85,19 @@ class ChatDoor:
     async def _person(self, scope: Scope) -> Person | None:
         client = scope.get("client")
         return await self._keeper.by_session(Headers(scope=scope), client[0] if client else "")
+
+    def _with_token(self, inside: Scope, send: Any, person: Person) -> Any:
+        """With a page comes Chainlit's token for whoever it is for, unless they have it: its own way to it is a page for signing in."""
+        if f"{CHAT_COOKIE}=" in Headers(scope=inside).get("cookie", ""):
+            return send
+
+        async def send_with_token(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                cookie = f"{CHAT_COOKIE}={self._token(person.name)}{self._attributes}"
+                message["headers"] = [*message.get("headers", []), (b"set-cookie", cookie.encode())]
+            await send(message)
+
+        return send_with_token
 
     async def _watched(self, scope: Scope, receive: Any, send: Any, person: Person) -> None:
         """A websocket, closed when the session it was opened with ends, or belongs to another role."""
@@ -135,17 +154,19 @@ def _cookies_for(cookies: str, person: Person) -> str:
     except CookieError:
         return ""
     tokens = sorted(name for name in found if name == CHAT_COOKIE or re.fullmatch(rf"{CHAT_COOKIE}_\d+", name))
-    is_theirs = _named_in("".join(found[name].value for name in tokens)) == person.name
+    is_theirs = _holds("".join(found[name].value for name in tokens), person.name)
     return "; ".join(f"{name}={found[name].value}" for name in found if name != COOKIE and (is_theirs or name not in tokens))
 
 
-def _named_in(token: str) -> str:
-    """The name a token claims; Chainlit checks its signature."""
+def _holds(token: str, name: str) -> bool:
+    """Whether a token claims to be that person's and to last for a while; Chainlit checks its signature."""
     parts = token.split(".")
     if len(parts) != 3:
-        return ""
+        return False
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except ValueError:
-        return ""
-    return str(claims.get("identifier", "")) if isinstance(claims, dict) else ""
+        return False
+    if not isinstance(claims, dict) or not isinstance(claims.get("exp"), int | float):
+        return False
+    return claims.get("identifier") == name and claims["exp"] > time.time() + _LASTING

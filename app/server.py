@@ -162,12 +162,13 @@ def create_application(settings: ServerSettings) -> Any:
     web_page.prepare(folder, settings.origins)
 
     from app.chat_door import ChatDoor
-    from app.site import SiteFirst, create_chat, create_site
+    from app.site import SiteFirst, chat_token, create_chat, create_site
 
     asyncio.run(prepare_database(database_url(settings.state)))
     keeper = service().doorkeeper
-    chat = ChatDoor(create_chat(), keeper) if keeper else create_chat()
-    return Guard(SiteFirst(create_site(service()), chat), settings.names)
+    chat = create_chat()
+    door = ChatDoor(chat, keeper, chat_token, settings.https) if keeper else chat
+    return Guard(SiteFirst(create_site(service()), door), settings.names)
 
 
 def _secret(path: Path) -> str:

@@ -22,6 +22,7 @@ from app import (
     openai_api,
     probes,
 )
+from app.access import LOCAL
 from app.problems import word_problems
 from app.service import Service
 from app.watch import Watch
@@ -84,6 +85,14 @@ def create_chat() -> FastAPI:
     chat = FastAPI(title="启真", openapi_url=None, docs_url=None, redoc_url=None)
     mount_chainlit(app=chat, target=str(Path(__file__).parent / "chat_ui.py"), path="/")
     return chat
+
+
+def chat_token(name: str) -> str:
+    """Chainlit's token for a person, whom it knows by name alone."""
+    from chainlit.auth import create_jwt
+    from chainlit.user import User
+
+    return str(create_jwt(User(identifier=name, display_name="本机用户" if name == LOCAL.name else name, metadata={})))
 
 
 class SiteFirst:
