@@ -31,8 +31,8 @@ from app.settings import ServerSettings, database_url, history_url, keep_days, l
 from app.shelf import ReleaseShelf
 from indexer.errors import ServeError
 
-# Seconds: how long a message that is on the screen may wait to be written with others, and how long their commit may take.
 _EVERYWHERE = ("0.0.0.0", "::", "")  # noqa: S104 - listened on only where there are accounts
+# Seconds: how long a message that is on the screen may wait to be written with others, and how long their commit may take.
 _GATHER, _UNHURRIED = 0.2, 60.0
 
 
