@@ -10,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 
 from app import (
     admin_answers,
+    admin_figures,
     admin_log,
     admin_release,
     admin_releases,
@@ -45,6 +46,7 @@ OURS = (
 _PARTS = (
     drug_pages,
     admin_answers,
+    admin_figures,
     admin_log,
     admin_release,
     admin_releases,

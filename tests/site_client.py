@@ -1,5 +1,8 @@
 """A client on this machine, of the whole site, in front of an index or of a service made for a test."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ from starlette.testclient import TestClient
 
 from app.answer_settings import settings_of
 from app.answer_store import AnswerStore
+from app.database import open_database, prepare_database
 from app.generators import QuotingGenerator
 from app.service import Service
 from app.settings import ModelSettings
@@ -31,3 +35,15 @@ def site_client(served: Path | Service, client: tuple[str, int] = HERE) -> TestC
     """Asks from this machine, unless told otherwise; errors of the program are answered, not raised."""
     service = served if isinstance(served, Service) else quoting_service(served)
     return TestClient(create_site(service), client=client, raise_server_exceptions=False)
+
+
+@contextmanager
+def recording_client(index: Path, path: Path) -> Iterator[TestClient]:
+    """A client of a site that records its answers in a SQLite file, which is let go of in the end."""
+    url = f"sqlite:///{path}"
+    asyncio.run(prepare_database(url))
+    engine = open_database(url)
+    with site_client(recording_service(index, engine)) as client:
+        yield client
+        assert client.portal is not None
+        client.portal.call(engine.dispose)

@@ -30,6 +30,7 @@ SCOPES = {
     "/admin/collect/confirmed": "admin",
     "/admin/log": "admin",
     "/admin/gaps": "admin",
+    "/admin/figures": "admin",
     "/admin/answers": "admin",
     "/admin/answers/{answer_id}": "admin",
     "/admin/answers/{answer_id}/replay": "admin",

@@ -1,7 +1,5 @@
 """The admin pages of recorded answers and of gaps over HTTP."""
 
-import asyncio
-import datetime
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -9,11 +7,9 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from site_client import recording_service, site_client
+from site_client import recording_client, site_client
 from test_drug_pages import words
 
-from app.answer_store import AnswerStore
-from app.database import open_database, prepare_database
 from app.rendering import POLICY
 
 HOSTILE = "<script>alert(1)</script>\"&'{{7*7}} 头孢克洛的禁忌是什么？"
@@ -21,9 +17,7 @@ HOSTILE = "<script>alert(1)</script>\"&'{{7*7}} 头孢克洛的禁忌是什么�
 
 @pytest.fixture
 def client(sample_index: Path, tmp_path: Path) -> Iterator[TestClient]:
-    url = f"sqlite:///{tmp_path / 'q.sqlite'}"
-    asyncio.run(prepare_database(url))
-    with site_client(recording_service(sample_index, open_database(url))) as client:
+    with recording_client(sample_index, tmp_path / "q.sqlite") as client:
         yield client
 
 
@@ -125,29 +119,3 @@ def test_without_a_database_that_is_told(sample_index: Path) -> None:
         answer = client.get(path)
         assert answer.status_code == 503
         assert "这个服务没有数据库，不记录回答。" in words(answer.text)
-
-
-async def test_days_are_tallied_and_ranked(sample_index: Path, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'q.sqlite'}"
-    await prepare_database(url)
-    engine = open_database(url)
-    columns = (
-        "id,at,person,key,way,thread,step,question,history,read_as,chosen,settings,release,generator,status,sentences,citations,notices"
-    )
-    blank = "'','','api','','','q','[]','q','quoting','{}','r','quoting'"
-    with sqlite3.connect(tmp_path / "q.sqlite") as database:
-        for number, (at, status, milliseconds, rating) in enumerate(
-            [
-                ("2026-11-21T23:59:59.999Z", "answered", 9.0, 0),
-                ("2026-11-22T00:00:00.000Z", "answered", 30.0, 1),
-                ("2026-11-22T08:00:00.000Z", "answered", 10.0, 1),
-                ("2026-11-22T23:59:59.999Z", "refused", 20.0, -1),
-            ]
-        ):
-            values = f"'{number}','{at}',{blank},'{status}','[]','[]','[]','[]','[]',{milliseconds},{rating},''"
-            database.execute(f"INSERT INTO answers ({columns},candidates,verdicts,milliseconds,rating,comment) VALUES ({values})")
-    store = AnswerStore(engine)
-    since = datetime.datetime(2026, 11, 22, tzinfo=datetime.UTC)
-    assert sorted(await store.tallies(since)) == [("2026-11-22", "answered", 1, 2), ("2026-11-22", "refused", -1, 1)]
-    assert await store.milliseconds_at("2026-11-22", (0, 1, 2)) == [10.0, 20.0, 30.0]
-    await engine.dispose()
