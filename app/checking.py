@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 
 from app.citations import Unit
 from app.claims import Check, Verdict, check_claim
-from app.generators import Draft, Generator, statements
+from app.generators import Draft, Generator, plain, statements
 from app.lexicon import INDICATIONS
 from app.prompt import is_no_answer
 from indexer.errors import ModelError
-from indexer.terms import bare, fold, terms
+from indexer.terms import fold, terms
 
 _log = logging.getLogger("qizhen.generators")
 
@@ -49,7 +49,7 @@ def check_against(claim: str, units: Sequence[Unit]) -> Check:
 
 def says_all(said: str, unit: Unit) -> bool:
     """Whether a text says all that a piece of evidence says: that is held against the text as a claim."""
-    if bare(unit.text) == bare(said):
+    if plain(unit.text) == plain(said):
         return True
     names = (unit.document.title, *unit.document.aliases)
     return any(check_claim(wording, said, names).verdict == "supported" for (wording,) in _wordings([unit]))
@@ -123,7 +123,7 @@ class Gate:
         return self._show(self._text(nearest), [nearest])
 
     def _show(self, text: str, groups: Sequence[tuple[int, ...]]) -> Draft:
-        quoted = next((self._text(group) for group in groups if bare(self._text(group)) == bare(text)), "")
+        quoted = next((self._text(group) for group in groups if plain(self._text(group)) == plain(text)), "")
         self._phrased |= not quoted
         text = quoted or text
         for group in groups:
@@ -135,7 +135,7 @@ class Gate:
 
     def _supports(self, group: tuple[int, ...], text: str) -> bool:
         unit = self._unit(group)
-        if bare(text) == bare(unit.text):
+        if plain(text) == plain(unit.text):
             return True
         whole = says_all(text, unit) or not _HARMFUL_IN_PART.search(fold(text))
         return whole and check_against(text, [unit]).verdict == "supported"

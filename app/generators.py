@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from app.citations import Unit
@@ -37,9 +38,15 @@ class QuotingGenerator:
             yield Draft(evidence[numbers[0]].text, numbers)
 
 
+@lru_cache(maxsize=16_384)
+def plain(text: str) -> str:
+    """`bare`, of texts that are asked for again and again: titles, and the sentences that answer."""
+    return bare(text)
+
+
 def statements(evidence: Sequence[Unit]) -> list[tuple[int, ...]]:
     """Numbers of the units of every different statement about one drug or disease, in order."""
     said: dict[tuple[str, str], list[int]] = {}
     for number, unit in enumerate(evidence):
-        said.setdefault((bare(unit.document.title), bare(unit.text)), []).append(number)
+        said.setdefault((plain(unit.document.title), plain(unit.text)), []).append(number)
     return [tuple(numbers) for numbers in said.values()]

@@ -15,6 +15,7 @@ from typing import Any
 from chainlit.data.sql_alchemy import SQLAlchemyDataLayer
 from chainlit.data.utils import queue_until_user_message
 from chainlit.element import CustomElement, Element
+from chainlit.step import StepDict
 from chainlit.types import PageInfo, PaginatedResponse, Pagination, ThreadDict, ThreadFilter
 from sqlalchemy import TextClause, text
 
@@ -122,6 +123,11 @@ class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
         if self._reopened and threads:
             await asyncio.to_thread(self._reopened, [element for thread in threads for element in thread["elements"]])
         return threads
+
+    async def create_step(self, step_dict: StepDict) -> None:
+        """As the parent's, but a run is written once, when it is over, and not at its beginning too."""
+        if step_dict.get("type") != "run" or step_dict.get("end"):
+            await super().create_step(step_dict)
 
     @queue_until_user_message()
     async def create_element(self, element: Element) -> None:

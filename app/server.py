@@ -130,7 +130,15 @@ def serve(settings: ServerSettings, open_page: bool = False) -> None:
     has_screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if open_page and has_screen:
         threading.Timer(1.0, webbrowser.open, [url]).start()
-    uvicorn.run(application, host=settings.host, port=settings.port, log_level="warning", server_header=False)
+    # Compressing every message of every browser costs more than a hospital's network does.
+    uvicorn.run(
+        application,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        server_header=False,
+        ws_per_message_deflate=False,
+    )
 
 
 def _log_requests() -> None:

@@ -1,4 +1,4 @@
-"""What happens when many ask at once: load.py [--index DIR] [--people 200] [--rounds 3] [--database URL] [--slow-model]
+"""What happens when many ask at once: load.py [--index DIR] [--people 200] [--rounds 3] [--postgres] [--slow-model]
 
 Starts the whole server as a process of its own on this machine, connects the people, and lets all of them ask in the same moment: through
 the chat, as a browser does, and through /api/v1/ask by server-sent events. Times run from sending the question to the first sentence
@@ -23,12 +23,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import socketio
 from sqlalchemy import func, select
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from openai_server import OpenAIServer
+from postgres_server import PostgresServer
 
 from app.answer_record import ANSWERS
 from app.database import open_database
@@ -61,14 +63,16 @@ class Chatter:
 
     url: str
     headers: dict[str, str]
-    thread: str = ""
+    address: str = "127.0.0.1"  # where it asks from
     told: Told = field(default_factory=Told)
     done: asyncio.Event = field(default_factory=asyncio.Event)
     started: float = 0.0
 
     async def connect(self) -> None:
         """Open the socket, as the page does when it is loaded."""
-        self.socket = socketio.AsyncClient(reconnection=False)
+        connector = aiohttp.TCPConnector(local_addr=(self.address, 0))
+        self.http = aiohttp.ClientSession(connector=connector)
+        self.socket = socketio.AsyncClient(reconnection=False, http_session=self.http)
         for name in ("new_message", "update_message", "stream_start"):
             self.socket.on(name, self._message)
         self.socket.on("stream_token", self._token)
@@ -94,6 +98,7 @@ class Chatter:
     async def close(self) -> None:
         """Close the page."""
         await self.socket.disconnect()
+        await self.http.close()
 
     async def _message(self, step: dict[str, Any]) -> None:
         if step.get("type") != "assistant_message":
@@ -286,7 +291,8 @@ def main() -> None:
     parser.add_argument("--index", type=Path)
     parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--database", default="")
+    parser.add_argument("--database", default="", help="an address as in QIZHEN_DATABASE, instead of a file")
+    parser.add_argument("--postgres", action="store_true", help="a PostgreSQL of its own instead")
     parser.add_argument("--slow-model", action="store_true")
     parser.add_argument("--steps", action="store_true", help="1, 10 and 50 at once too")
     parser.add_argument("--only", choices=("chat", "events"))
@@ -298,7 +304,9 @@ def main() -> None:
         if options.index is None:
             build = [sys.executable, "-c", _COMMAND, "index", "build", "--index", str(state / "index")]
             subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
-        sys.exit(0 if asyncio.run(measure(options, state)) else 1)
+        with PostgresServer() if options.postgres else nullcontext(options.database) as options.database:
+            sound = asyncio.run(measure(options, state))
+    sys.exit(0 if sound else 1)
 
 
 if __name__ == "__main__":
