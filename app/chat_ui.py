@@ -11,7 +11,7 @@ from typing import Any
 import chainlit as cl
 from chainlit.input_widget import Select
 
-from app import layout
+from app import chat_card, layout
 from app.access import LOCAL
 from app.answer_record import Asking
 from app.answer_sheet import html_text, plain_text, sheet_json, sheet_of
@@ -60,17 +60,22 @@ async def starters(_user: cl.User | None = None, _language: str | None = None) -
 
 @cl.on_chat_start
 async def start() -> None:
-    """Offer the choice of what answers, where there is one."""
-    await _offer_generators()
+    """Offer what can be chosen."""
+    await _offer()
 
 
 @cl.on_chat_resume
 async def resume(_thread: Mapping[str, object]) -> None:
     """Chainlit restores the thread, but not what there was to choose from. Without this callback resuming is switched off."""
-    await _offer_generators()
+    await _offer()
 
 
-async def _offer_generators() -> None:
+async def _offer() -> None:
+    """The command, and the choice of what answers where there is one."""
+    command = cl.types.CommandDict(
+        id=chat_card.COMMAND, description=chat_card.ABOUT, icon="pill", button=True, persistent=False, selected=False
+    )
+    await cl.context.emitter.set_commands([command])
     labels = on_offer(model_settings())
     if len(labels) > 1:
         items = {label: name for name, label in labels.items()}
@@ -89,7 +94,10 @@ async def answer_message(message: cl.Message) -> None:
     turns = tuple(_turn(earlier) for earlier in cl.chat_context.get() if earlier.id != message.id)
     shown = cl.Message(content="", author=layout.ASSISTANT)
     try:
-        await _follow(shown, message.content, turns)
+        if message.command == chat_card.COMMAND:
+            await _show_card(shown, message.content)
+        else:
+            await _follow(shown, message.content, turns)
     except asyncio.CancelledError:
         await _instead(shown, layout.STOPPED)  # half of an answer may be the half without the ban
         raise
@@ -101,6 +109,28 @@ async def answer_message(message: cl.Message) -> None:
         number = secrets.token_hex(4)
         _log.exception("answer failed, record %s", number)
         await _instead(shown, layout.FAILED.format(number=number))
+
+
+async def _show_card(shown: cl.Message, name: str) -> None:
+    """Show a drug's card, or what else could be meant."""
+    found = await service().quick.do(lambda: chat_card.chat_card(shelf().current(), name))
+    shown.content = found.message
+    elements = [cl.CustomElement(name="DrugCard", display="inline", props=found.card)] if found.card else []
+    if found.candidates:
+        offered = [{"title": c.title, "about": c.about, "look_up": c.title} for c in found.candidates]
+        elements.append(cl.CustomElement(name="Candidates", display="inline", props={"label": found.label, "candidates": offered}))
+    shown.elements = elements
+    await shown.send()
+
+
+@cl.action_callback("look_up")
+async def look_up(action: cl.Action) -> dict[str, bool]:
+    """Show the card of a drug that was chosen; the name comes from the browser, and is looked up as if it had been typed."""
+    name = action.payload.get("name")
+    if not isinstance(name, str):
+        return {"shown": False}
+    await _show_card(cl.Message(content="", author=layout.ASSISTANT), name)
+    return {"shown": True}
 
 
 async def _follow(shown: cl.Message, question: str, turns: tuple[Turn, ...]) -> None:

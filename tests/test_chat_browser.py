@@ -87,3 +87,28 @@ def test_a_thumb_and_its_comment_come_back(page: Page) -> None:
     page.wait_for_url("**/thread/**")
     page.reload()
     expect(page.locator(".negative-feedback-on")).to_be_visible()
+
+
+def test_a_drug_is_looked_up_by_command_also_after_reopening(page: Page) -> None:
+    page.locator("#command-查药").click()
+    put(page, "氯丙那林")
+    expect(page.get_by_text("知识库中没有收录“氯丙那林”。")).to_be_visible()
+    page.locator(".qz-candidates button").filter(has_text="氯丙嗪").first.click()
+    card = page.locator(".qz-card")
+    expect(card.locator("h3")).to_have_text("氯丙嗪")
+    expect(card.locator(".qz-warned")).to_contain_text("勿与“异丙嗪”混淆")
+    expect(card.locator("summary").first).to_have_text("适应症")
+    page.wait_for_url("**/thread/**")
+    page.reload()
+    expect(card.locator("h3")).to_have_text("氯丙嗪")
+    page.click("#chat-input")
+    page.keyboard.type("/")
+    page.get_by_text("按药名查看说明书").click()
+    page.keyboard.insert_text("非布司他")
+    page.locator("#chat-submit:enabled").click()
+    expect(card.nth(1).locator("h3")).to_have_text("非布司他")
+    card.nth(1).get_by_role("button", name="打开原文：非布司他 禁忌").click()
+    expect(page.locator("#side-view-title")).to_have_text("非布司他 · 禁忌")
+    assert page.evaluate("[...document.querySelectorAll('*')].filter((e) => e.scrollLeft).length") == 0
+    put(page, "它的适应症呢？")
+    expect(page.get_by_text("痛风患者高尿酸血症的长期治疗。").last).to_be_visible()

@@ -133,7 +133,7 @@ def test_paper_shows_the_texts_and_nothing_to_press(page: Page, server: Server) 
 
 def test_the_chat_leads_to_the_drug_pages(browser: Browser, server: Server) -> None:
     for page in open_page(browser, server):
-        page.get_by_role("link", name="查药").click()
+        page.get_by_role("link", name="药品页").click()
         page.wait_for_url("**/drugs")
         page.get_by_role("link", name="问答").click()
         page.wait_for_selector("#chat-input")

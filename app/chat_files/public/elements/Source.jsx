@@ -1,10 +1,20 @@
 // The cited section, or the whole document, with the cited words marked and scrolled to.
 import { useEffect, useRef } from "react"
 
+// Only what scrolls up and down is moved: scrollIntoView also shifts the whole page to the side while the panel is coming in.
+const scrollTo = (mark) => {
+  for (let place = mark.parentElement; place; place = place.parentElement) {
+    if (place.scrollHeight > place.clientHeight && /auto|scroll/.test(getComputedStyle(place).overflowY)) {
+      place.scrollTop += mark.getBoundingClientRect().top - place.getBoundingClientRect().top - place.clientHeight / 2
+      return
+    }
+  }
+}
+
 export default function Source() {
   const cited = useRef(null)
   useEffect(() => {
-    if (cited.current) cited.current.scrollIntoView({ block: "center" })
+    if (cited.current) scrollTo(cited.current)
   }, [props.place.start, props.place.document, props.whole])
   const toggle = () => callAction({ name: "open_source", payload: { ...props.place, whole: !props.whole } })
   return (
