@@ -100,14 +100,14 @@ def is_password(kept: str, given: str) -> bool:
 class Accounts:
     """The accounts of a database. Belongs to the event loop that its engine belongs to.
 
-    Every method that changes something takes who does it, raises AccountError for what cannot be done, and records the act.
+    Every method that changes something takes who does it and why, raises AccountError for what cannot be done, and records the act.
     """
 
     def __init__(self, engine: AsyncEngine, clock: Clock = now) -> None:
         self._engine = engine
         self._clock = clock
 
-    async def add(self, name: str, role: str, password: str, by: str) -> Account:
+    async def add(self, name: str, role: str, password: str, by: str, why: str = "") -> Account:
         """A new account. All that is wrong with it is told at once."""
         name = plain_name(name)
         faults = [*_name_faults(name), *_role_faults(role), *_password_faults(name, password)]
@@ -119,7 +119,7 @@ class Accounts:
         try:
             async with self._engine.begin() as connection:
                 await connection.execute(insert(ACCOUNTS).values(row))
-                await self.note(connection, by, "add", name, role)
+                await self.note(connection, by, "add", name, role, why)
         except IntegrityError:
             raise AccountError(f"已有账户 `{name}`", "换一个名称，或用 qizhen users password 重设密码") from None
         return account
@@ -135,34 +135,34 @@ class Accounts:
         async with self._engine.connect() as connection:
             return (await connection.execute(select(ACCOUNTS.c.name).limit(1))).first() is not None
 
-    async def disable(self, name: str, by: str) -> None:
+    async def disable(self, name: str, by: str, why: str = "") -> None:
         """End an account's sessions and let it sign in no more. Not the last admin who may sign in."""
-        await self._change(name, by, "disable", "", disabled=True)
+        await self._change(name, by, "disable", "", why, disabled=True)
 
-    async def enable(self, name: str, by: str) -> None:
+    async def enable(self, name: str, by: str, why: str = "") -> None:
         """Let an account sign in again."""
-        await self._change(name, by, "enable", "", disabled=False)
+        await self._change(name, by, "enable", "", why, disabled=False)
 
-    async def set_role(self, name: str, role: str, by: str) -> None:
+    async def set_role(self, name: str, role: str, by: str, why: str = "") -> None:
         """Give an account another role and end its sessions. Not to the last admin who may sign in."""
         if faults := _role_faults(role):
             raise AccountError(faults[0], "改正后再试")
-        await self._change(name, by, "role", role, role=role)
+        await self._change(name, by, "role", role, why, role=role)
 
-    async def set_password(self, name: str, password: str, by: str) -> None:
+    async def set_password(self, name: str, password: str, by: str, why: str = "") -> None:
         """Give an account another password and end its sessions."""
         name = plain_name(name)
         if faults := _password_faults(name, password):
             raise AccountError("；".join(faults), "改正后再试")
         hashed = await asyncio.to_thread(hasher().hash, password)
-        await self._change(name, by, "password", "", password=hashed)
+        await self._change(name, by, "password", "", why, password=hashed)
 
-    async def sign_out(self, name: str, by: str) -> int:
+    async def sign_out(self, name: str, by: str, why: str = "") -> int:
         """End all sessions of an account; how many there were."""
         async with self._engine.begin() as connection:
             name = await self._known(connection, name)
             ended = await connection.execute(delete(SESSIONS).where(SESSIONS.c.name == name))
-            await self.note(connection, by, "sign-out", name, "")
+            await self.note(connection, by, "sign-out", name, "", why)
             return int(ended.rowcount)
 
     async def acts(self, limit: int = 200) -> list[Act]:
@@ -171,12 +171,13 @@ class Accounts:
         async with self._engine.connect() as connection:
             return [Act(*row) for row in await connection.execute(select(*columns).order_by(ACTS.c.number.desc()).limit(limit))]
 
-    async def note(self, connection: AsyncConnection, by: str, act: str, subject: str, details: str) -> None:
-        """Record an act in the transaction that does it."""
+    async def note(self, connection: AsyncConnection, by: str, act: str, subject: str, details: str, why: str = "") -> None:
+        """Record an act in the transaction that does it; `why` stands with the details."""
+        details = " · ".join(part for part in (details, f"缘由：{why}" if why else "") if part)
         row = {"at": stamp(self._clock()), "by": by, "act": act, "subject": subject, "details": details}
         await connection.execute(insert(ACTS).values(row))
 
-    async def _change(self, name: str, by: str, act: str, details: str, **values: Any) -> None:
+    async def _change(self, name: str, by: str, act: str, details: str, why: str, **values: Any) -> None:
         """Change an account, end its sessions, and see that an admin is left who may sign in."""
         async with self._engine.begin() as connection:
             name = await self._known(connection, name)
@@ -185,7 +186,7 @@ class Accounts:
             left = select(func.count()).where(ACCOUNTS.c.role == "admin", ACCOUNTS.c.disabled.is_(False))
             if act in ("disable", "role") and not (await connection.execute(left)).scalar():
                 raise AccountError(f"`{name}` 是最后一个可用的管理员账户", "先新增或启用另一个管理员：qizhen users add 名称 --role admin")
-            await self.note(connection, by, act, name, details)
+            await self.note(connection, by, act, name, details, why)
 
     async def _known(self, connection: AsyncConnection, name: str) -> str:
         name = plain_name(name)

@@ -56,7 +56,7 @@ class ApiKeys:
         self._clock = clock
         self._accounts = Accounts(engine, clock)
 
-    async def add(self, owner: str, scopes: Sequence[str], days: int, label: str, by: str) -> tuple[ApiKey, str]:
+    async def add(self, owner: str, scopes: Sequence[str], days: int, label: str, by: str, why: str = "") -> tuple[ApiKey, str]:
         """A new key of an account, for at most what its role may do, and its secret. Raises AccountError with all that is wrong."""
         owner, chosen = plain_name(owner), [scope for scope in get_args(Scope) if scope in scopes]
         unknown = [f"没有权限 `{scope[:40]}`，可用：{'、'.join(get_args(Scope))}" for scope in scopes if scope not in get_args(Scope)]
@@ -77,7 +77,7 @@ class ApiKeys:
         row |= {"created": key.created, "expires": expires, "used": "", "revoked": ""}
         async with self._engine.begin() as connection:
             await connection.execute(insert(KEYS).values(row))
-            await self._accounts.note(connection, by, "key-add", owner, f"{key.id} {' '.join(chosen)}")
+            await self._accounts.note(connection, by, "key-add", owner, f"{key.id} {' '.join(chosen)}", why)
         return key, secret
 
     async def all(self) -> list[ApiKey]:
@@ -87,7 +87,7 @@ class ApiKeys:
             rows = await connection.execute(select(*columns).order_by(KEYS.c.created.desc(), KEYS.c.id))
             return [ApiKey(row[0], row[1], row[2], tuple(row[3].split()), *row[4:]) for row in rows]
 
-    async def revoke(self, key_id: str, by: str) -> None:
+    async def revoke(self, key_id: str, by: str, why: str = "") -> None:
         """End a key. Raises AccountError for one that does not exist."""
         async with self._engine.begin() as connection:
             ended = await connection.execute(
@@ -95,7 +95,7 @@ class ApiKeys:
             )
             if not ended.rowcount:
                 raise AccountError(f"没有可用的密钥 `{key_id[:40]}`", "用 qizhen keys list 查看全部密钥")
-            await self._accounts.note(connection, by, "key-revoke", key_id, "")
+            await self._accounts.note(connection, by, "key-revoke", key_id, "", why)
 
     async def person(self, secret: str) -> Person | None:
         """Whose key a secret is, while it holds; with no more than the key's scopes."""

@@ -49,9 +49,13 @@ class PageRoute(APIRoute):
                 problem = problem_of(error)
                 if problem.status_code == 401 and request.method == "GET":
                     return RedirectResponse(sign_in_page(request), 303)
-                return page("fault.html", problem.status_code, told=problem.detail)
+                return page("fault.html", problem.status_code, told=problem.detail, read=request.method == "GET", admin=_is_admins(request))
 
         return handled
+
+
+def _is_admins(request: Request) -> bool:
+    return request.url.path.startswith("/admin")
 
 
 def sign_in_page(request: Request) -> str:
