@@ -23,7 +23,7 @@ _POLICY = "; ".join(
 _HEADERS = (
     (b"content-security-policy", _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with none at all a form of our own names no origin
     (b"x-frame-options", b"DENY"),
 )
 # Chainlit's descriptions of itself.

@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from app.access import require
 from app.chat_door import CHAT_COOKIE
@@ -58,9 +58,10 @@ async def sign_in(
 
 @router.post("/logout", response_model=None)
 async def sign_out(request: Request, service: Serving) -> Response:
-    """End the session."""
+    """End the session. The chat's own button asks by script, and loads the page anew when it is told so."""
     await _keeper(service.doorkeeper).sign_out(request.headers)
-    answer = RedirectResponse("/login", 303)
+    by_script = request.headers.get("sec-fetch-mode", "navigate") != "navigate"
+    answer: Response = JSONResponse({"success": True}) if by_script else RedirectResponse("/login", 303)
     answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax", secure=service.over_https)
     return _without_chat_token(request, answer)
 

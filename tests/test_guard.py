@@ -8,7 +8,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from app.guard import Guard
 
-HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "x-frame-options": "DENY"}
+HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin", "x-frame-options": "DENY"}
 
 
 async def behind(scope: Any, receive: Any, send: Any) -> None:
