@@ -87,14 +87,17 @@ class ChatDoor:
         return await self._keeper.by_session(Headers(scope=scope), client[0] if client else "")
 
     def _with_token(self, inside: Scope, send: Any, person: Person) -> Any:
-        """With a page comes Chainlit's token for whoever it is for, unless they have it: its own way to it is a page for signing in."""
-        if f"{CHAT_COOKIE}=" in Headers(scope=inside).get("cookie", ""):
-            return send
+        """With a page comes Chainlit's token for whoever it is for, unless they have it: its own way to it is a page for signing in.
+
+        No browser keeps a page to show it again to the next person.
+        """
+        more = [(b"cache-control", b"no-store")]
+        if f"{CHAT_COOKIE}=" not in Headers(scope=inside).get("cookie", ""):
+            more.append((b"set-cookie", f"{CHAT_COOKIE}={self._token(person.name)}{self._attributes}".encode()))
 
         async def send_with_token(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                cookie = f"{CHAT_COOKIE}={self._token(person.name)}{self._attributes}"
-                message["headers"] = [*message.get("headers", []), (b"set-cookie", cookie.encode())]
+                message["headers"] = [*message.get("headers", []), *more]
             await send(message)
 
         return send_with_token
