@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Engine, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.answer_record import ANSWERS, AnswerRecord, record_from, row_of, stamp
@@ -54,6 +54,11 @@ class AnswerStore:
             _log.error("answer %s is not recorded: %s", record.id, cause_of(error))
             return False
         return True
+
+    @property
+    def committing(self) -> Engine:
+        """What commits the records."""
+        return self._commits.committing
 
     async def finish(self) -> None:
         """Wait until everything that was given is written."""

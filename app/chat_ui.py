@@ -25,6 +25,7 @@ from app.question import Turn
 from app.server import conversations, service, shelf
 from app.service import Told
 from app.settings import model_settings, server_settings
+from app.shown_element import ShownElement
 from app.superseded import mark_rows, superseded
 from indexer.documents import Document
 from indexer.errors import QizhenError
@@ -115,10 +116,10 @@ async def _show_card(shown: cl.Message, name: str) -> None:
     """Show a drug's card, or what else could be meant."""
     found = await service().quick.do(lambda: chat_card.chat_card(shelf().current(), name))
     shown.content = found.message
-    elements = [cl.CustomElement(name="DrugCard", display="inline", props=found.card)] if found.card else []
+    elements = [ShownElement(name="DrugCard", display="inline", props=found.card)] if found.card else []
     if found.candidates:
         offered = [{"title": c.title, "about": c.about, "look_up": c.title} for c in found.candidates]
-        elements.append(cl.CustomElement(name="Candidates", display="inline", props={"label": found.label, "candidates": offered}))
+        elements.append(ShownElement(name="Candidates", display="inline", props={"label": found.label, "candidates": offered}))
     shown.elements = elements
     await shown.send()
 
@@ -174,11 +175,11 @@ async def _show(shown: cl.Message, told: Told) -> None:
     shown.content = "".join(layout.message_pieces(answer)) + layout.recorded_as(told.record)
     elements = []
     if answer.citations:
-        elements.append(cl.CustomElement(name="Sources", display="inline", props={"rows": layout.source_rows(answer)}))
+        elements.append(ShownElement(name="Sources", display="inline", props={"rows": layout.source_rows(answer)}))
     if answer.candidates:
         offered = [{"title": c.title, "about": c.about, "question": c.question} for c in answer.candidates]
         label = "相近的内容" if answer.status == "refused" else "请选择"
-        elements.append(cl.CustomElement(name="Candidates", display="inline", props={"label": label, "candidates": offered}))
+        elements.append(ShownElement(name="Candidates", display="inline", props={"label": label, "candidates": offered}))
     shown.elements = [*elements, _tools(told)]
     await shown.send()
 
@@ -186,7 +187,7 @@ async def _show(shown: cl.Message, told: Told) -> None:
 def _tools(told: Told) -> cl.CustomElement:
     sheet = sheet_of(told.answer, told.record)
     props = {"text": plain_text(sheet), "html": html_text(sheet), "sheet": sheet_json(sheet), "thread": cl.context.session.thread_id}
-    return cl.CustomElement(name="AnswerTools", display="inline", props=props)
+    return ShownElement(name="AnswerTools", display="inline", props=props)
 
 
 def _superseded(document: Document) -> str:
@@ -216,6 +217,6 @@ async def open_source(action: cl.Action) -> dict[str, bool]:
         return {"opened": False}
     # In Chainlit 2.12 elements must be set before the title, or the title is lost.
     key = f"{release_id}-{document_id}-{start}-{end}-{shown['whole']}"
-    await cl.ElementSidebar.set_elements([cl.CustomElement(name="Source", props=shown)], key=key)
+    await cl.ElementSidebar.set_elements([ShownElement(name="Source", props=shown)], key=key)
     await cl.ElementSidebar.set_title(f"{shown['title']} · {shown['section']}")
     return {"opened": True}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import MetaData, event
+from sqlalchemy import Engine, MetaData, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -31,6 +31,13 @@ def open_database(url: str) -> AsyncEngine:
     engine = create_async_engine(parsed.set(drivername=driver), hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _settle)
     return engine
+
+
+def in_thread(engine: AsyncEngine) -> Engine:
+    """An engine on the same SQLite file for whoever works in a thread."""
+    plain = create_engine(engine.url.set(drivername="sqlite"), hide_parameters=True)
+    event.listen(plain, "connect", _settle)
+    return plain
 
 
 async def prepare_database(url: str) -> None:

@@ -1,5 +1,6 @@
 """Who somebody is: by the session's cookie, by an API key, or by sitting at this machine where there are no accounts."""
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -32,6 +33,7 @@ class Doorkeeper:
         self._believed: OrderedDict[str, tuple[float, Person | None]] = OrderedDict()
         self._has_accounts = False
         self._looked = -_BELIEVED
+        self._looking = asyncio.Lock()
 
     async def by_session(self, headers: Mapping[str, str], host: str) -> Person | None:
         """Who a browser speaks for. Raises Problem 503 where the database does not answer."""
@@ -49,10 +51,15 @@ class Doorkeeper:
 
     async def has_accounts(self) -> bool:
         """Whether people sign in here. Accounts are never deleted, so once there is one there always is."""
-        if not self._has_accounts and time.monotonic() - self._looked >= _BELIEVED:
-            self._has_accounts = await _answered(self.accounts.exist())
-            self._looked = time.monotonic()
+        if self._is_old():
+            async with self._looking:  # one looks for all who come in this moment
+                if self._is_old():
+                    self._has_accounts = await _answered(self.accounts.exist())
+                    self._looked = time.monotonic()
         return self._has_accounts
+
+    def _is_old(self) -> bool:
+        return not self._has_accounts and time.monotonic() - self._looked >= _BELIEVED
 
     async def sign_out(self, headers: Mapping[str, str]) -> None:
         """End the session of a browser, here at once."""

@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable
+from sqlalchemy import Engine, Executable
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.database import in_thread
 
 PATIENCE = 10.0  # seconds for a commit
 # The database itself fails, not a row.
 _DOWN = (OperationalError, InterfaceError, OSError, TimeoutError)
+_COMMITTING = ThreadPoolExecutor(max_workers=4, thread_name_prefix="commit")
 Row = Mapping[str, Any]
 
 
@@ -32,6 +36,8 @@ class GroupCommit:
     def __init__(self, engine: AsyncEngine, patience: float = PATIENCE, gather: float = 0.0) -> None:
         """`gather` is how many seconds a write that nobody is in a hurry for may wait for others."""
         self.engine = engine
+        # aiosqlite wakes a thread for every step of every statement; one that does the whole batch is woken once.
+        self._in_thread = in_thread(engine) if engine.dialect.name == "sqlite" else None
         self._patience = patience
         self._gather = gather
         self._hurry = asyncio.Event()
@@ -48,11 +54,18 @@ class GroupCommit:
             self._writer = asyncio.create_task(self._work())
         await write.done
 
+    @property
+    def committing(self) -> Engine:
+        """What commits."""
+        return self._in_thread or self.engine.sync_engine
+
     async def finish(self) -> None:
         """Wait until everything that was given is written."""
         self._hurry.set()
         if self._writer is not None:
             await self._writer
+        if self._in_thread is not None:
+            self._in_thread.dispose()
 
     async def _work(self) -> None:
         while self._waiting:
@@ -82,9 +95,19 @@ class GroupCommit:
         together: dict[Executable, list[Row]] = {}
         for write in batch:
             together.setdefault(write.statement, []).append(write.row)
-        async with asyncio.timeout(self._patience), self.engine.begin() as connection:
-            for statement, rows in together.items():
-                await connection.execute(statement, rows)
+        async with asyncio.timeout(self._patience):
+            if self._in_thread is not None:
+                await asyncio.get_running_loop().run_in_executor(_COMMITTING, _commit_all, self._in_thread, together)
+                return
+            async with self.engine.begin() as connection:
+                for statement, rows in together.items():
+                    await connection.execute(statement, rows)
+
+
+def _commit_all(engine: Engine, together: Mapping[Executable, list[Row]]) -> None:
+    with engine.begin() as connection:
+        for statement, rows in together.items():
+            connection.execute(statement, rows)
 
 
 def _settle(write: _Write, error: Exception | None = None) -> None:

@@ -76,6 +76,7 @@ class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
         self._commits = commits or GroupCommit(open_database(f"sqlite:///{path}"))
         self.engine = self._commits.engine
         self._threads: OrderedDict[str, None] = OrderedDict()  # that are known to have a row
+        self._identifiers: dict[str, str] = {}
 
     async def execute_sql(self, query: str, parameters: dict[str, Any]) -> Any:
         """Lists and dictionaries go in as JSON text, which is all that SQLite holds. What is written is written with what others write.
@@ -94,18 +95,40 @@ class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
             _log.error("conversation not kept: %s", cause_of(error))
             return None
 
-    async def update_thread(self, thread_id: str, *arguments: Any, **keywords: Any) -> None:
+    async def update_thread(
+        self,
+        thread_id: str,
+        name: str | None = None,
+        user_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        tags: list[str] | None = None,
+    ) -> None:
         """Thread ids come from the browser and are pasted into SQL by the parent class: only UUIDs pass.
 
-        Every step that is kept asks for its thread to be there; that is looked up once.
+        Every step that is kept asks for its thread to be there; that is looked up once. What need not be merged is not read before.
         """
         uuid.UUID(str(thread_id))
-        if thread_id in self._threads and not arguments and not keywords:
-            return
-        await super().update_thread(thread_id, *arguments, **keywords)
+        given = {"name": name, "userId": user_id, "tags": tags}
+        told = {column: value for column, value in given.items() if value is not None}
+        if metadata is not None:
+            await super().update_thread(thread_id, name, user_id, metadata, tags)
+        elif told or thread_id not in self._threads:
+            if user_id is not None:
+                told["userIdentifier"] = await self._identifier(user_id)
+            row = {"id": thread_id, "createdAt": await self.get_current_timestamp(), "metadata": "{}", **told}
+            columns, values = ", ".join(f'"{column}"' for column in row), ", ".join(f":{column}" for column in row)
+            changes = ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in told)
+            conflict = f"DO UPDATE SET {changes}" if changes else "DO NOTHING"
+            await self.execute_sql(f'INSERT INTO threads ({columns}) VALUES ({values}) ON CONFLICT ("id") {conflict}', row)
         self._threads[thread_id] = None
         if len(self._threads) > _THREADS_KNOWN:
             self._threads.popitem(last=False)
+
+    async def _identifier(self, user_id: str) -> str:
+        """An account's name never changes."""
+        if user_id not in self._identifiers:
+            self._identifiers[user_id] = await self._get_user_identifer_by_id(user_id)
+        return self._identifiers[user_id]
 
     async def delete_thread(self, thread_id: str) -> None:
         """As the parent's."""

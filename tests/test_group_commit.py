@@ -31,11 +31,11 @@ async def rows(engine: AsyncEngine) -> list[int]:
 
 async def test_what_waits_at_the_same_time_is_one_commit(engine: AsyncEngine) -> None:
     commits: list[int] = []
-    event.listen(engine.sync_engine, "commit", lambda _: commits.append(1))
     writer = GroupCommit(engine)
+    event.listen(writer.committing, "commit", lambda _: commits.append(1))
     await asyncio.gather(*(writer.write(INSERT, {"n": number}) for number in range(100)))
     assert await rows(engine) == list(range(100))
-    assert len(commits) <= 2
+    assert 1 <= len(commits) <= 2
 
 
 async def test_a_refused_row_is_told_to_its_own_alone(engine: AsyncEngine) -> None:

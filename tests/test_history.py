@@ -113,6 +113,22 @@ async def test_the_list_is_paged_searched_and_newest_first(history: SQLiteHistor
     assert (await history.list_threads(Pagination(first=3), ThreadFilter(userId="other"))).data == []
 
 
+async def test_a_thread_is_named_once_and_keeps_what_it_has(history: SQLiteHistory) -> None:
+    user = await history.create_user(User(identifier="li", metadata={}))
+    thread = str(uuid.uuid4())
+    await history.create_step(step(thread, "user_message", "问", "2026-11-22T01:00:00Z"))
+    await history.update_thread(thread, name="问", user_id=user.id, tags=["甲"])
+    created = (await history.get_thread(thread))["createdAt"]
+    await history.update_thread(thread, metadata={"chat_settings": {"generator": "local"}})
+    await history.update_thread(thread)
+    await history.update_thread(thread, name="改了")
+    got = await history.get_thread(thread)
+    assert got is not None
+    assert (got["name"], got["userId"], got["userIdentifier"], got["tags"]) == ("改了", user.id, "li", ["甲"])
+    assert (got["metadata"], got["createdAt"]) == ({"chat_settings": {"generator": "local"}}, created)
+    assert await history.get_thread_author(thread) == "li"
+
+
 async def test_a_thread_id_that_is_no_uuid_reaches_no_sql(history: SQLiteHistory) -> None:
     with pytest.raises(ValueError, match="badly formed"):
         await history.update_thread("x' OR '1'='1", name="x")
