@@ -6,6 +6,8 @@ import logging
 import secrets
 from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import chainlit as cl
@@ -27,11 +29,13 @@ from app.service import Told
 from app.settings import model_settings, server_settings
 from app.shown_element import ShownElement
 from app.superseded import mark_rows, superseded
+from app.uploaded import ONE_FILE, REMOVED, Uploaded, Uploads
 from indexer.documents import Document
 from indexer.errors import QizhenError
 
 _GENERATOR = "generator"
 _log = logging.getLogger("qizhen.chat")
+_uploads = Uploads()
 
 
 @cl.data_layer
@@ -95,6 +99,8 @@ async def answer_message(message: cl.Message) -> None:
     turns = tuple(_turn(earlier) for earlier in cl.chat_context.get() if earlier.id != message.id)
     shown = cl.Message(content="", author=layout.ASSISTANT)
     try:
+        if message.elements and not await _take_document(message):
+            return
         if message.command == chat_card.COMMAND:
             await _show_card(shown, message.content)
         else:
@@ -124,6 +130,40 @@ async def _show_card(shown: cl.Message, name: str) -> None:
     await shown.send()
 
 
+async def _take_document(message: cl.Message) -> bool:
+    """Read the document of a message and say what was read of it; whether there is a question beside it."""
+    if len(message.elements) > 1:
+        raise Problem(422, ONE_FILE.format(count=len(message.elements)))
+    [element] = message.elements
+    session = cl.context.session
+    data = await asyncio.to_thread(Path(str(element.path)).read_bytes)
+    found = await _uploads.read(session.id, session.thread_id, session.files_dir, element.name, data)
+    remove = ShownElement(name="Uploaded", display="inline", props={"name": found.name})
+    await cl.Message(content=found.message(), author=layout.ASSISTANT, elements=[remove]).send()
+    return bool(message.content.strip())
+
+
+def _uploaded() -> Uploaded | None:
+    session = cl.context.session
+    return _uploads.of(session.id, session.thread_id)
+
+
+@cl.action_callback("remove_document")
+async def remove_document(_action: cl.Action) -> dict[str, bool]:
+    """Answer from the knowledge base again."""
+    removed = _uploads.drop(cl.context.session.id)
+    if removed:
+        await cl.Message(content=REMOVED, author=layout.ASSISTANT).send()
+    return {"removed": removed}
+
+
+@cl.on_chat_end
+async def end() -> None:
+    """Another conversation is begun: the document goes. After a broken connection it stays until the session does."""
+    if cl.context.session.to_clear:
+        _uploads.drop(cl.context.session.id)
+
+
 @cl.action_callback("look_up")
 async def look_up(action: cl.Action) -> dict[str, bool]:
     """Show the card of a drug that was chosen; the name comes from the browser, and is looked up as if it had been typed."""
@@ -137,17 +177,19 @@ async def look_up(action: cl.Action) -> dict[str, bool]:
 async def _follow(shown: cl.Message, question: str, turns: tuple[Turn, ...]) -> None:
     """Show what a language model says as it is checked, then the whole answer. Quoting is done before anything could be shown."""
     chosen = _chosen(on_offer(model_settings()))
-    asking = Asking(question, turns, chosen, _person(), "chat", thread=cl.context.session.thread_id, step=shown.id)
+    uploaded = _uploaded()
+    heard = uploaded.history(turns) if uploaded else turns
+    asking = Asking(question, heard, chosen, _person(), "chat", thread=cl.context.session.thread_id, step=shown.id)
     said: list[Said] = []
     found = Found(0, 0, ())
     # Whoever stops waiting lets go of the steps, which stops the model.
-    async with aclosing(service().steps(asking)) as steps:
+    async with aclosing(service().steps(asking, uploaded.release if uploaded else None)) as steps:
         async for step in steps:
             if isinstance(step, Told):
-                await _show(shown, step)
+                await _show(shown, replace(step, answer=uploaded.marked(step.answer)) if uploaded else step, uploaded)
                 return
             if isinstance(step, Found):
-                found = step
+                found = replace(step, notices=(uploaded.mark, *step.notices)) if uploaded else step
             else:
                 said.append(step)
             if found.units and chosen != QuotingGenerator.name:
@@ -170,12 +212,15 @@ def _turn(message: cl.Message) -> Turn:
     return Turn("user" if message.type == "user_message" else "assistant", layout.without_record(message.content))
 
 
-async def _show(shown: cl.Message, told: Told) -> None:
+async def _show(shown: cl.Message, told: Told, uploaded: Uploaded | None) -> None:
     answer = told.answer
     shown.content = "".join(layout.message_pieces(answer)) + layout.recorded_as(told.record)
     elements = []
+    rows = layout.source_rows(answer)
+    if uploaded:
+        rows = uploaded.rows(rows)
     if answer.citations:
-        elements.append(ShownElement(name="Sources", display="inline", props={"rows": layout.source_rows(answer)}))
+        elements.append(ShownElement(name="Sources", display="inline", props={"rows": rows}))
     if answer.candidates:
         offered = [{"title": c.title, "about": c.about, "question": c.question} for c in answer.candidates]
         label = "相近的内容" if answer.status == "refused" else "请选择"
@@ -184,7 +229,7 @@ async def _show(shown: cl.Message, told: Told) -> None:
     await shown.send()
 
 
-def _tools(told: Told) -> cl.CustomElement:
+def _tools(told: Told) -> ShownElement:
     sheet = sheet_of(told.answer, told.record)
     props = {"text": plain_text(sheet), "html": html_text(sheet), "sheet": sheet_json(sheet), "thread": cl.context.session.thread_id}
     return ShownElement(name="AnswerTools", display="inline", props=props)
@@ -205,11 +250,15 @@ async def open_source(action: cl.Action) -> dict[str, bool]:
     shown = None
     if well_formed:
         try:
-            release = await asyncio.to_thread(shelf().get, release_id)
+            uploaded = _uploaded()
+            own = uploaded.release if uploaded and uploaded.release.id == release_id else None
+            release = own if own is not None else await asyncio.to_thread(shelf().get, release_id)
             document = release.document(document_id)
             if document:
-                told = await asyncio.to_thread(_superseded, document)
+                told = "" if own else await asyncio.to_thread(_superseded, document)
                 shown = layout.panel(release, document, start, end, bool(action.payload.get("whole")), told)
+                if shown and own:
+                    shown["page"] = ""  # it has none
         except QizhenError:
             _log.warning("citation of a release that cannot be opened: %s", release_id)
     if shown is None:
@@ -217,6 +266,6 @@ async def open_source(action: cl.Action) -> dict[str, bool]:
         return {"opened": False}
     # In Chainlit 2.12 elements must be set before the title, or the title is lost.
     key = f"{release_id}-{document_id}-{start}-{end}-{shown['whole']}"
-    await cl.ElementSidebar.set_elements([ShownElement(name="Source", props=shown)], key=key)
+    await cl.ElementSidebar.set_elements([cl.CustomElement(name="Source", props=shown)], key=key)
     await cl.ElementSidebar.set_title(f"{shown['title']} · {shown['section']}")
     return {"opened": True}

@@ -28,6 +28,8 @@ RECORDED_AS = "记录编号 {record}"
 STOPPED = "已按您的要求停止，没有给出回答；问题可以再发一次。"
 FAILED = "没有答成：程序出错，您的问题没有丢失，可以再发一次。记录编号 {number}。"
 SOURCE_GONE = "这条引用所在的版本已不在本机，无法打开原文。"
+ONLY_UPLOADED = "仅依据您上传的文件"
+UPLOADED_GONE = "来自当时上传的文件；文件已随对话删除，不能再打开。"
 SUPERSEDED = {
     "changed": "这份资料已有新的版本，这里是回答当时所依据的原文。",
     "removed": "这份资料已从知识库撤下，这里是回答当时所依据的原文。",
@@ -57,7 +59,7 @@ def groups(sentences: Sequence[Sentence], citations: Sequence[Citation]) -> list
 
 def leading(notices: Sequence[str]) -> tuple[list[str], list[str]]:
     """The notices that stand before the sentences, and those behind them."""
-    first = [n for n in notices if n == EMERGENCY or n.endswith(QUOTED_INSTEAD) or n.startswith(DISAGREEING)]
+    first = [n for n in notices if n == EMERGENCY or n.endswith(QUOTED_INSTEAD) or n.startswith((DISAGREEING, ONLY_UPLOADED))]
     return first, [notice for notice in notices if notice not in first]
 
 
@@ -93,7 +95,7 @@ def unfinished_message(found: Found, said: Sequence[Said]) -> str:
 
 def _lead(notices: Sequence[str]) -> Iterator[str]:
     for notice in notices:
-        yield f"> **{notice}**\n\n"
+        yield f"> **{escape(notice)}**\n\n"
 
 
 def _sentences(sentences: Sequence[Sentence], citations: Sequence[Citation]) -> Iterator[str]:

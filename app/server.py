@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import secrets
+import shutil
 import socket
 import sys
 import threading
@@ -158,6 +159,7 @@ def create_application(settings: ServerSettings) -> Any:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
+        shutil.rmtree(folder / ".files", ignore_errors=True)  # what people attached; Chainlit leaves it behind when it is stopped
         os.umask(0o077)  # conversations are for their user alone
     except OSError as error:
         raise ServeError(f"不能写 `{settings.state}`：{error.strerror}", "换一个位置：--state 文件夹") from error

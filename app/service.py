@@ -27,6 +27,7 @@ from app.problems import Problem
 from app.question import check_text
 from app.release_checks import ReleaseChecks
 from app.shelf import ReleaseShelf
+from indexer.release import Release
 
 MOST_BYTES = 1_000_000  # of a request's body
 MOST_TURNS = 200
@@ -108,9 +109,9 @@ class Service:
         async with aclosing(self.steps(asking)) as steps:
             return await anext(step async for step in steps if isinstance(step, Told))
 
-    async def steps(self, asking: Asking) -> AsyncGenerator[Found | Said | Told]:
+    async def steps(self, asking: Asking, release: Release | None = None) -> AsyncGenerator[Found | Said | Told]:
         """As `answer`, told as it goes; the whole answer comes last, and is recorded by then. The errors come with the first step, but
-        for those of the program itself.
+        for those of the program itself. With a `release` of somebody's own, it is answered from that and not recorded.
         """
         chosen, text = self.chosen(asking.generator), check_text(asking.question)
         settings: Mapping[str, str] = {}
@@ -119,11 +120,14 @@ class Service:
             nonlocal settings
             generator = self.generator(chosen)
             settings = self.settings(chosen)
-            yield from ask_by_sentence(self.shelf.current(), text, asking.history, generator)
+            yield from ask_by_sentence(release or self.shelf.current(), text, asking.history, generator)
 
         async with aclosing(self._worked(chosen, started())) as steps:
             async for step in steps:
-                yield await self._told(replace(asking, question=text), step, chosen, settings) if isinstance(step, Answer) else step
+                if isinstance(step, Answer):
+                    yield Told(step, "") if release else await self._told(replace(asking, question=text), step, chosen, settings)
+                else:
+                    yield step
 
     async def _worked(self, chosen: str, steps: Iterator[Step]) -> AsyncGenerator[Step]:
         """The steps as they come. Quotes come together: waking a thread for each takes longer than finding it."""

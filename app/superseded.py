@@ -3,7 +3,7 @@
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
-from app.layout import SUPERSEDED, digest_of
+from app.layout import SUPERSEDED, UPLOADED_GONE, digest_of
 from indexer.release import Release
 
 
@@ -21,5 +21,7 @@ def mark_rows(release: Release, elements: Iterable[MutableMapping[str, Any]]) ->
         props = element.get("props")
         rows = props.get("rows") if element.get("name") == "Sources" and isinstance(props, dict) else None
         for row in rows if isinstance(rows, list) else ():
-            if row.get("citations"):
+            if row.get("uploaded"):
+                row["superseded"] = UPLOADED_GONE
+            elif row.get("citations"):
                 row["superseded"] = superseded(release, str(row["citations"][0].get("document", "")), str(row.get("digest", "")))

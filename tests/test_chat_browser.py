@@ -1,9 +1,12 @@
 """What stands under an answer, as a person uses it in Chromium: copying, files, thumbs, what was asked before."""
 
+import sqlite3
+
 import docx
 import pytest
 from playwright.sync_api import Page
 from test_browser import Server, browser, expect, page, put, server
+from test_hospital_files import label_pdf, locked_pdf
 
 __all__ = ["browser", "page", "server"]  # fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -18,6 +21,11 @@ COPIED = """非布司他 · 适应症
 def clipboard(page: Page, kind: str) -> str:
     read = "kind => navigator.clipboard.read().then(([item]) => item.getType(kind)).then((blob) => blob.text())"
     return str(page.evaluate(read, kind)).replace("\r\n", "\n")
+
+
+def attach(page: Page, name: str, data: bytes) -> None:
+    page.locator("#command-查药").wait_for()  # the conversation has begun
+    page.locator("#upload-button-input").set_input_files({"name": name, "mimeType": "application/pdf", "buffer": data})
 
 
 def test_an_answer_is_copied_with_its_sources_before_and_after_it_is_reopened(page: Page) -> None:
@@ -112,3 +120,31 @@ def test_a_drug_is_looked_up_by_command_also_after_reopening(page: Page) -> None
     assert page.evaluate("[...document.querySelectorAll('*')].filter((e) => e.scrollLeft).length") == 0
     put(page, "它的适应症呢？")
     expect(page.get_by_text("痛风患者高尿酸血症的长期治疗。").last).to_be_visible()
+
+
+def test_a_document_is_asked_about_until_it_is_removed(page: Page, server: Server) -> None:
+    attach(page, "新药说明书.pdf", label_pdf())
+    put(page, "测试地平片的禁忌是什么？")
+    expect(page.get_by_text("已读取“新药说明书.pdf”")).to_be_visible()
+    expect(page.get_by_text("仅依据您上传的文件“新药说明书.pdf”，没有查知识库").first).to_be_visible()
+    expect(page.get_by_text("第 2 页").first).to_be_visible()
+    page.locator("button[data-cite='1']").click()
+    expect(page.locator(".qz-source mark")).to_contain_text("孕妇禁用")
+    put(page, "氨氯地平的禁忌有哪些？")
+    expect(page.get_by_text("您上传的文件无法回答这个问题").first).to_be_visible()
+    page.get_by_role("button", name="移除文件，改用知识库").click()
+    expect(page.get_by_text("已移除上传的文件")).to_be_visible()
+    put(page, "氨氯地平有什么禁忌？")
+    expect(page.get_by_text("氨氯地平 · 禁忌").first).to_be_visible()
+    page.locator("button[data-cite='1']").first.click()
+    expect(page.get_by_text("无法打开原文").first).to_be_visible()
+    with sqlite3.connect(server.folder / "state" / "chat.sqlite") as database:
+        kept = str(database.execute("SELECT metadata FROM threads").fetchall())
+    assert "测试地平" not in kept
+    assert list((server.folder / "state" / "chainlit" / ".files").rglob("index")) == []
+
+
+def test_a_file_that_cannot_be_read_is_told(page: Page) -> None:
+    attach(page, "锁.pdf", locked_pdf())
+    put(page, "禁忌是什么？")
+    expect(page.get_by_text("附件没有读成")).to_contain_text("密码")
