@@ -130,10 +130,14 @@ def thread(li: Attacker) -> str:
     chat.socket.close()
     for _ in range(50):
         found = threads(li)
-        if found:
+        if found and answers(li, found[0]["id"]):
             return str(found[0]["id"])
         time.sleep(0.2)
     raise AssertionError("no conversation in the history")
+
+
+def answers(who: Attacker, thread: str) -> list[dict[str, Any]]:
+    return [step for step in who.get(f"/project/thread/{thread}").json()["steps"] if step["type"] == "assistant_message"]
 
 
 def threads(who: Attacker) -> list[dict[str, Any]]:
@@ -192,8 +196,7 @@ def test_an_action_that_was_never_offered_does_nothing(li: Attacker) -> None:
 
 
 def test_feedback_on_the_answer_of_another_is_not_taken(li: Attacker, wang: Attacker, thread: str) -> None:
-    steps = li.get(f"/project/thread/{thread}").json()["steps"]
-    answer = next(step for step in steps if step["type"] == "assistant_message")
+    answer = answers(li, thread)[0]
     given = {"feedback": {"forId": answer["id"], "value": 0, "comment": "胡说"}, "sessionId": str(uuid.uuid4())}
     assert wang.put("/feedback", json=given).status_code in (401, 403, 404)
     told = li.put("/feedback", json={**given, "feedback": {**given["feedback"], "value": 1}})
