@@ -51,12 +51,13 @@ mini: $(VENV)/all
 	$(MINI) evaluate --questions var/mini/data/samples.jsonl --terms kb_data/questions/dev.jsonl --kb kb_data --generator local \
 		--base var/mini/base --adapter var/mini/adapter --only-scored --out var/mini/figures
 
-# The browser tests need Debian's chromium and a Chinese font.
+# The browser tests need Debian's chromium and a Chinese font, those of the database a PostgreSQL, which they start themselves.
+DEBIAN := chromium fonts-noto-cjk fontconfig postgresql
 browser:
-	@if command -v chromium >/dev/null && fc-list 2>/dev/null | grep -qi cjk; then :; \
+	@if command -v chromium >/dev/null && fc-list 2>/dev/null | grep -qi cjk && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then :; \
 	elif command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-noto-cjk fontconfig >/dev/null; \
-	else echo "浏览器测试需要 chromium 和中文字体，请先安装：sudo apt-get install chromium fonts-noto-cjk fontconfig" >&2; fi
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(DEBIAN) >/dev/null; \
+	else echo "浏览器和数据库的测试需要 chromium、中文字体和 PostgreSQL，请先安装：sudo apt-get install $(DEBIAN)" >&2; fi
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

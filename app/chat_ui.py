@@ -20,13 +20,13 @@ from app.answer_sheet import html_text, plain_text, sheet_json, sheet_of
 from app.answering import Found, Said
 from app.chat_door import handed_over
 from app.generators import QuotingGenerator
-from app.history import SQLiteHistory
+from app.history import ChatHistory
 from app.open_generator import on_offer
 from app.problems import Problem
 from app.question import Turn
 from app.server import conversations, service, shelf
 from app.service import Told
-from app.settings import model_settings, server_settings
+from app.settings import model_settings
 from app.shown_element import ShownElement
 from app.superseded import mark_rows, superseded
 from app.uploaded import ONE_FILE, REMOVED, Uploaded, Uploads
@@ -39,9 +39,9 @@ _uploads = Uploads()
 
 
 @cl.data_layer
-def history() -> SQLiteHistory:
+def history() -> ChatHistory:
     """Where conversations are kept."""
-    return SQLiteHistory(server_settings().state / "chat.sqlite", _mark_superseded, conversations())
+    return ChatHistory(conversations(), _mark_superseded)
 
 
 def _mark_superseded(elements: list[dict[str, Any]]) -> None:

@@ -1,5 +1,7 @@
 """Where accounts and answers are kept: a SQLite file in the state folder, or a PostgreSQL database that the settings name."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import Engine, MetaData, create_engine, event
@@ -42,9 +44,16 @@ def in_thread(engine: AsyncEngine) -> Engine:
 
 async def prepare_database(url: str) -> None:
     """Create what is missing of TABLES, before the server starts. Raises ServeError where the database cannot be used."""
+    async with usable(url) as engine:
+        await create_tables(engine)
+
+
+@asynccontextmanager
+async def usable(url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine to prepare a database with. Raises ServeError where that cannot be used."""
     engine = open_database(url)
     try:
-        await create_tables(engine)
+        yield engine
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         shown = make_url(url).render_as_string(hide_password=True)
         raise ServeError(

@@ -1,15 +1,13 @@
-"""Conversations kept in SQLite, through Chainlit's SQLAlchemy layer with what that gets wrong there put right."""
+"""Conversations, kept through Chainlit's SQLAlchemy layer with what that gets wrong put right."""
 
 import asyncio
 import json
 import logging
 import re
-import sqlite3
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from chainlit.data.sql_alchemy import SQLAlchemyDataLayer
@@ -19,12 +17,11 @@ from chainlit.step import StepDict
 from chainlit.types import PageInfo, PaginatedResponse, Pagination, ThreadDict, ThreadFilter
 from sqlalchemy import TextClause, text
 
-from app.database import cause_of, open_database
+from app.database import cause_of, open_database, usable
 from app.group_commit import GroupCommit
 
 # Chainlit ships no schema; a column it writes and does not find loses the row silently, so test_history.py round-trips each kind.
 _SCHEMA = """
-PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS users (
     "id" TEXT PRIMARY KEY, "identifier" TEXT NOT NULL UNIQUE, "metadata" TEXT NOT NULL, "createdAt" TEXT);
 CREATE TABLE IF NOT EXISTS threads (
@@ -47,8 +44,22 @@ CREATE INDEX IF NOT EXISTS elements_by_thread ON elements ("threadId");
 CREATE INDEX IF NOT EXISTS feedbacks_by_step ON feedbacks ("forId");
 CREATE INDEX IF NOT EXISTS threads_by_user ON threads ("userId");
 """
+# Everything else is text, and goes in as text: PostgreSQL takes nothing else for it.
+_NO_TEXT = {
+    "streaming",
+    "waitForAnswer",
+    "isError",
+    "defaultOpen",
+    "autoCollapse",
+    "autoPlay",
+    "indent",
+    "page",
+    "value",
+    "limit",
+    "offset",
+}
 # What is said and shown is on the screen already.
-_LATER = re.compile(r"\s*INSERT (?:OR REPLACE )?INTO (?:steps|elements)\b")
+_LATER = re.compile(r"\s*INSERT INTO (?:steps|elements)\b")
 _THREADS_KNOWN = 10_000
 _log = logging.getLogger("qizhen.chat")
 _JSON_COLUMNS = ("metadata", "tags", "generation", "props")
@@ -60,30 +71,38 @@ def _statement(query: str) -> TextClause:
     return text(query)
 
 
-class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
-    """Threads, steps, elements and feedback in one SQLite file."""
+async def prepare_history(url: str) -> None:
+    """Create what is missing of the tables, before the server starts. Raises ServeError where the database cannot be used."""
+    async with usable(url) as engine, engine.begin() as connection:
+        for statement in _SCHEMA.split(";"):
+            if statement.strip():
+                await connection.execute(text(statement))
 
-    def __init__(
-        self, path: Path, reopened: Callable[[list[dict[str, Any]]], None] | None = None, commits: GroupCommit | None = None
-    ) -> None:
-        """`reopened` may change the elements of threads that are read back, for showing only; `commits` is who writes to this file."""
+
+async def open_history(url: str) -> "ChatHistory":
+    """The conversations of a database, its tables created."""
+    await prepare_history(url)
+    return ChatHistory(GroupCommit(open_database(url)))
+
+
+class ChatHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
+    """Threads, steps, elements and feedback in a database, SQLite or PostgreSQL."""
+
+    def __init__(self, commits: GroupCommit, reopened: Callable[[list[dict[str, Any]]], None] | None = None) -> None:
+        """`commits` writes to the database; `reopened` may change the elements of threads that are read back, for showing only."""
+        super().__init__(conninfo="sqlite+aiosqlite://")  # an engine that is never used
         self._reopened = reopened
-        path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path)
-        connection.executescript(_SCHEMA)
-        connection.close()
-        super().__init__(conninfo=f"sqlite+aiosqlite:///{path}")
-        self._commits = commits or GroupCommit(open_database(f"sqlite:///{path}"))
-        self.engine = self._commits.engine
+        self._commits = commits
+        self.engine = commits.engine
         self._threads: OrderedDict[str, None] = OrderedDict()  # that are known to have a row
         self._identifiers: dict[str, str] = {}
 
     async def execute_sql(self, query: str, parameters: dict[str, Any]) -> Any:
-        """Lists and dictionaries go in as JSON text, which is all that SQLite holds. What is written is written with what others write.
+        """Lists, dictionaries and whatever else is no text go in as JSON text. What is written is written with what others write.
 
         As the parent's, it returns rows, or None where the database refused; the log says why, and never what.
         """
-        plain = {k: json.dumps(v, ensure_ascii=False) if isinstance(v, list | dict) else v for k, v in parameters.items()}
+        plain = {name: value if value is None or name in _NO_TEXT else _as_text(value) for name, value in parameters.items()}
         try:
             if not query.lstrip().upper().startswith("SELECT"):
                 await self._commits.write(_statement(query), plain, hurry=not _LATER.match(query))
@@ -143,6 +162,8 @@ class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
                 for column in _JSON_COLUMNS:
                     if isinstance(row.get(column), str):
                         row[column] = json.loads(row[column] or "null")
+                if row.get("showInput") in ("true", "false"):
+                    row["showInput"] = row["showInput"] == "true"
         if self._reopened and threads:
             await asyncio.to_thread(self._reopened, [element for thread in threads for element in thread["elements"]])
         return threads
@@ -169,7 +190,8 @@ class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
             "props": element.props,
         }
         columns, values = ", ".join(f'"{name}"' for name in row), ", ".join(f":{name}" for name in row)
-        await self.execute_sql(f"INSERT OR REPLACE INTO elements ({columns}) VALUES ({values})", row)
+        anew = ", ".join(f'"{name}" = EXCLUDED."{name}"' for name in row if name != "id")
+        await self.execute_sql(f'INSERT INTO elements ({columns}) VALUES ({values}) ON CONFLICT ("id") DO UPDATE SET {anew}', row)
 
     async def list_threads(self, pagination: Pagination, filters: ThreadFilter) -> PaginatedResponse[ThreadDict]:
         """The sidebar's list: thread rows only. The parent loads every step of every thread for it."""
@@ -187,6 +209,10 @@ class SQLiteHistory(SQLAlchemyDataLayer):  # type: ignore[misc]
         shown = rows[: pagination.first]
         page = PageInfo(hasNextPage=len(rows) > len(shown), startCursor=str(offset), endCursor=str(offset + len(shown)))
         return PaginatedResponse(data=[_thread(row) for row in shown], pageInfo=page)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _thread(row: dict[str, Any]) -> ThreadDict:

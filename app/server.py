@@ -174,11 +174,18 @@ def create_application(settings: ServerSettings) -> Any:
     from app.chat_door import ChatDoor
     from app.site import SiteFirst, chat_token, create_chat, create_site
 
-    asyncio.run(prepare_database(database_url(settings.state)))
+    asyncio.run(_prepare_databases(settings.state))
     keeper = service().doorkeeper
     chat = create_chat()
     door = ChatDoor(chat, keeper, chat_token, settings.https) if keeper else chat
     return Guard(SiteFirst(create_site(service()), door), settings.names)
+
+
+async def _prepare_databases(state: Path) -> None:
+    from app.history import prepare_history
+
+    await prepare_database(database_url(state))
+    await prepare_history(history_url(state))
 
 
 def _secret(path: Path) -> str:

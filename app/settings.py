@@ -68,8 +68,9 @@ def database_url(state: Path) -> str:
 
 
 def history_url(state: Path) -> str:
-    """Where the chat's conversations are kept."""
-    return f"sqlite:///{(state / 'chat.sqlite').resolve()}"
+    """Where the chat's conversations are kept: a file of the state folder, or the PostgreSQL that everything else is in."""
+    named = os.environ.get("QIZHEN_DATABASE", "")
+    return named if named.startswith("postgres") else f"sqlite:///{(state / 'chat.sqlite').resolve()}"
 
 
 def keep_days() -> int:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -71,5 +72,6 @@ def new_database(server: str) -> str:
         await connection.execute(f"CREATE DATABASE {name}")
         await connection.close()
 
-    asyncio.run(create())
+    with ThreadPoolExecutor(1) as apart:  # a test may run a loop of its own, or a browser's
+        apart.submit(lambda: asyncio.run(create())).result()
     return server.replace("/postgres?", f"/{name}?")

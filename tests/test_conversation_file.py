@@ -27,7 +27,7 @@ from app.chinese_font import FontFile, best_of
 from app.conversation_file import plain_lines
 from app.database import open_database
 from app.forgetting import Keeping
-from app.history import SQLiteHistory
+from app.history import open_history
 from app.pdf_file import MEDIA
 from indexer.errors import ServeError
 
@@ -38,7 +38,7 @@ OLD = "> **请核对。**\n\n**甲药 · 禁忌**\n\n孕妇禁用\\. [\\[1\\]](#
 async def talked(folder: Path, person: str) -> str:
     """A conversation of somebody: an answer with its sheet, one from before there were sheets, a question without an answer."""
     token = context_var.set(Context())  # type: ignore[arg-type]
-    history = SQLiteHistory(folder / "chat.sqlite")
+    history = await open_history(f"sqlite:///{folder / 'chat.sqlite'}")
     user = await history.create_user(User(identifier=person, metadata={}))
     thread = str(uuid.uuid4())
     await history.update_thread(thread, name=ASKED, user_id=user.id)

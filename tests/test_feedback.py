@@ -22,7 +22,7 @@ from app.access import Person
 from app.answer_record import Asking
 from app.database import create_tables, open_database
 from app.forgetting import Keeping
-from app.history import SQLiteHistory
+from app.history import open_history
 from app.site import create_site
 
 __all__ = ["browser", "server"]  # fixtures
@@ -32,7 +32,7 @@ QUESTION = "头孢克洛的禁忌是什么？"
 async def chatted(folder: Path, index: Path, person: str) -> str:
     """The id of an answer in a conversation of somebody, recorded as the chat does."""
     token = context_var.set(Context())  # type: ignore[arg-type]
-    history = SQLiteHistory(folder / "chat.sqlite")
+    history = await open_history(f"sqlite:///{folder / 'chat.sqlite'}")
     user = await history.create_user(User(identifier=person, metadata={}))
     thread = str(uuid.uuid4())
     await history.update_thread(thread, name=QUESTION, user_id=user.id)

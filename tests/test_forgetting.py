@@ -22,7 +22,7 @@ from app import console
 from app.answer_record import Asking, stamp
 from app.database import create_tables, open_database
 from app.forgetting import Forgotten, Keeping
-from app.history import SQLiteHistory
+from app.history import open_history
 from app.service import Service
 from app.settings import keep_days
 from indexer.errors import ServeError
@@ -43,7 +43,7 @@ async def kept(tmp_path: Path) -> AsyncIterator[Keeping]:
 async def chatted(folder: Path, person: str, said: str, created: str) -> str:
     """A thread of somebody with a step and a comment on it."""
     token = context_var.set(Context())  # type: ignore[arg-type]
-    history = SQLiteHistory(folder / "chat.sqlite")
+    history = await open_history(f"sqlite:///{folder / 'chat.sqlite'}")
     user = await history.create_user(User(identifier=person, metadata={}))
     thread = str(uuid.uuid4())
     await history.update_thread(thread, name=said, user_id=user.id)
