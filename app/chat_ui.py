@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +17,11 @@ from app import chat_card, layout
 from app.access import LOCAL
 from app.answer_record import Asking
 from app.answer_sheet import html_text, plain_text, sheet_json, sheet_of
-from app.answering import Found, Said
+from app.answering import Answer, Found, Said
 from app.chat_door import handed_over
 from app.generators import QuotingGenerator
 from app.history import ChatHistory
+from app.next_questions import next_questions
 from app.open_generator import on_offer
 from app.problems import Problem
 from app.question import Turn
@@ -98,13 +99,21 @@ async def answer_message(message: cl.Message) -> None:
     """Answer a question; whatever goes wrong, the person is told."""
     turns = tuple(_turn(earlier) for earlier in cl.chat_context.get() if earlier.id != message.id)
     shown = cl.Message(content="", author=layout.ASSISTANT)
-    try:
+
+    async def work() -> None:
         if message.elements and not await _take_document(message):
             return
         if message.command == chat_card.COMMAND:
             await _show_card(shown, message.content)
         else:
-            await _follow(shown, message.content, turns)
+            await _follow(shown, message.content, turns, _chosen(on_offer(model_settings())))
+
+    await _told_of_faults(shown, work())
+
+
+async def _told_of_faults(shown: cl.Message, work: Awaitable[None]) -> None:
+    try:
+        await work
     except asyncio.CancelledError:
         await _instead(shown, layout.STOPPED)  # half of an answer may be the half without the ban
         raise
@@ -174,9 +183,8 @@ async def look_up(action: cl.Action) -> dict[str, bool]:
     return {"shown": True}
 
 
-async def _follow(shown: cl.Message, question: str, turns: tuple[Turn, ...]) -> None:
+async def _follow(shown: cl.Message, question: str, turns: tuple[Turn, ...], chosen: str, label: str = "") -> None:
     """Show what a language model says as it is checked, then the whole answer. Quoting is done before anything could be shown."""
-    chosen = _chosen(on_offer(model_settings()))
     uploaded = _uploaded()
     heard = uploaded.history(turns) if uploaded else turns
     asking = Asking(question, heard, chosen, _person(), "chat", thread=cl.context.session.thread_id, step=shown.id)
@@ -186,14 +194,15 @@ async def _follow(shown: cl.Message, question: str, turns: tuple[Turn, ...]) -> 
     async with aclosing(service().steps(asking, uploaded.release if uploaded else None)) as steps:
         async for step in steps:
             if isinstance(step, Told):
-                await _show(shown, replace(step, answer=uploaded.marked(step.answer)) if uploaded else step, uploaded)
+                told = replace(step, answer=uploaded.marked(step.answer)) if uploaded else step
+                await _show(shown, told, asking, uploaded, label)
                 return
             if isinstance(step, Found):
                 found = replace(step, notices=(uploaded.mark, *step.notices)) if uploaded else step
             else:
                 said.append(step)
             if found.units and chosen != QuotingGenerator.name:
-                await shown.stream_token(layout.unfinished_message(found, said), is_sequence=True)
+                await shown.stream_token(label + layout.unfinished_message(found, said), is_sequence=True)
 
 
 def _person() -> str:
@@ -212,9 +221,9 @@ def _turn(message: cl.Message) -> Turn:
     return Turn("user" if message.type == "user_message" else "assistant", layout.without_record(message.content))
 
 
-async def _show(shown: cl.Message, told: Told, uploaded: Uploaded | None) -> None:
+async def _show(shown: cl.Message, told: Told, asking: Asking, uploaded: Uploaded | None, label: str) -> None:
     answer = told.answer
-    shown.content = "".join(layout.message_pieces(answer)) + layout.recorded_as(told.record)
+    shown.content = label + "".join(layout.message_pieces(answer)) + layout.recorded_as(told.record)
     elements = []
     rows = layout.source_rows(answer)
     if uploaded:
@@ -225,13 +234,45 @@ async def _show(shown: cl.Message, told: Told, uploaded: Uploaded | None) -> Non
         offered = [{"title": c.title, "about": c.about, "question": c.question} for c in answer.candidates]
         label = "相近的内容" if answer.status == "refused" else "请选择"
         elements.append(ShownElement(name="Candidates", display="inline", props={"label": label, "candidates": offered}))
-    shown.elements = [*elements, _tools(told)]
+    shown.elements = [*elements, _tools(told, asking), *await _next(told.answer, asking, uploaded)]
     await shown.send()
 
 
-def _tools(told: Told) -> ShownElement:
+async def _next(answer: Answer, asking: Asking, uploaded: Uploaded | None) -> list[ShownElement]:
+    """What else can be asked of the same drug or disease."""
+    release = uploaded.release if uploaded else await asyncio.to_thread(shelf().get, answer.release)
+    offered = [{"title": n.section, "question": n.question} for n in next_questions(release, answer, asking.history)]
+    props = {"label": layout.ASK_NEXT, "candidates": offered}
+    return [ShownElement(name="Candidates", display="inline", props=props)] if offered else []
+
+
+@cl.action_callback("retry")
+async def retry(action: cl.Action) -> dict[str, bool]:
+    """Ask a question of this conversation again of another generator. What comes from the browser is checked."""
+    labels = on_offer(model_settings())
+    question, chosen = action.payload.get("question"), action.payload.get("generator")
+    messages = cl.chat_context.get()
+    asked = [at for at, message in enumerate(messages) if message.type == "user_message" and message.content == question]
+    if chosen not in labels or not asked:
+        return {"asked": False}
+    shown = cl.Message(content="", author=layout.ASSISTANT)
+    label = layout.ANSWERED_AGAIN.format(label=layout.escape(labels[chosen]), question=layout.escape(messages[asked[-1]].content))
+    turns = tuple(_turn(earlier) for earlier in messages[: asked[-1]])
+    await _told_of_faults(shown, _follow(shown, messages[asked[-1]].content, turns, chosen, label))
+    return {"asked": True}
+
+
+def _tools(told: Told, asking: Asking) -> ShownElement:
     sheet = sheet_of(told.answer, told.record)
-    props = {"text": plain_text(sheet), "html": html_text(sheet), "sheet": sheet_json(sheet), "thread": cl.context.session.thread_id}
+    others = [{"name": name, "label": label} for name, label in on_offer(model_settings()).items() if name != asking.generator]
+    props = {
+        "text": plain_text(sheet),
+        "html": html_text(sheet),
+        "sheet": sheet_json(sheet),
+        "thread": asking.thread,
+        "question": asking.question,
+        "others": others,
+    }
     return ShownElement(name="AnswerTools", display="inline", props=props)
 
 
@@ -266,6 +307,6 @@ async def open_source(action: cl.Action) -> dict[str, bool]:
         return {"opened": False}
     # In Chainlit 2.12 elements must be set before the title, or the title is lost.
     key = f"{release_id}-{document_id}-{start}-{end}-{shown['whole']}"
-    await cl.ElementSidebar.set_elements([cl.CustomElement(name="Source", props=shown)], key=key)
+    await cl.ElementSidebar.set_elements([ShownElement(name="Source", props=shown)], key=key)
     await cl.ElementSidebar.set_title(f"{shown['title']} · {shown['section']}")
     return {"opened": True}

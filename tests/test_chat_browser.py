@@ -1,11 +1,13 @@
 """What stands under an answer, as a person uses it in Chromium: copying, files, thumbs, what was asked before."""
 
 import sqlite3
+from pathlib import Path
 
 import docx
 import pytest
-from playwright.sync_api import Page
-from test_browser import Server, browser, expect, page, put, server
+from openai_server import OpenAIServer
+from playwright.sync_api import Browser, Page
+from test_browser import Server, browser, expect, open_page, page, put, server
 from test_hospital_files import label_pdf, locked_pdf
 
 __all__ = ["browser", "page", "server"]  # fixtures
@@ -148,3 +150,23 @@ def test_a_file_that_cannot_be_read_is_told(page: Page) -> None:
     attach(page, "锁.pdf", locked_pdf())
     put(page, "禁忌是什么？")
     expect(page.get_by_text("附件没有读成")).to_contain_text("密码")
+
+
+def test_what_can_be_asked_next_is_asked_by_a_button(page: Page) -> None:
+    put(page, "非布司他能治疗什么病？")
+    page.get_by_label("接着问").get_by_role("button", name="禁忌").click()
+    expect(page.get_by_text("正在使用硫唑嘌呤或巯嘌呤的患者禁用。").first).to_be_visible()
+
+
+def test_another_generator_answers_again_by_a_button(browser: Browser, tmp_path: Path) -> None:
+    with OpenAIServer(["非布司他：痛风患者高尿酸血症的长期治疗。[1]\n"]) as model:
+        server = Server(tmp_path, QIZHEN_CHAT_URL=model.url, QIZHEN_CHAT_MODEL="mini")
+        try:
+            for page in open_page(browser, server):
+                put(page, "非布司他能治疗什么病？")
+                page.get_by_role("button", name="换用“模型服务 mini”再答").click()
+                expect(page.get_by_text("换用“模型服务 mini”再答：非布司他能治疗什么病？")).to_be_visible()
+                expect(page.get_by_text("部分语句由语言模型转述").first).to_be_visible()
+                expect(page.get_by_role("button", name="换用“原文摘录”再答")).to_be_visible()
+        finally:
+            server.stop()

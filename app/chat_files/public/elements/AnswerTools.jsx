@@ -39,6 +39,10 @@ export default function AnswerTools() {
   return (
     <div className="qz-tools">
       <button type="button" onClick={press}>复制（含来源）</button>
+      {(props.others || []).map((other) => (
+        <button key={other.name} type="button" onClick={() => callAction({ name: "retry", payload: { question: props.question, generator: other.name } })}>
+          换用“{other.label}”再答</button>
+      ))}
       {props.thread ? <span>导出这次对话：<a href={`/conversations/${props.thread}.docx`} download>Word</a>{" "}
         <a href={`/conversations/${props.thread}.pdf`} target="_blank" rel="noopener">PDF</a></span> : null}
       <span role="status">{told}</span>
