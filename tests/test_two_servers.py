@@ -1,5 +1,7 @@
 """Two processes behind a sticky proxy, on one state folder and one index: they work as one."""
 
+import asyncio
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,3 +73,23 @@ async def test_what_one_does_the_other_knows(servers: list[Server], tmp_path: Pa
             assert (answer["release"], answer["sentences"][0]["text"]) == (current_id(tmp_path / "index"), "孕妇禁用。")
         for chatter in chatters:
             await chatter.close()
+
+
+async def test_a_server_that_is_stopped_has_written_everything(tmp_path: Path, sample_file: Path) -> None:
+    build_release(tmp_path / "index", [sample_file])
+    server = Server(tmp_path)
+    async with client_at("127.0.0.1", server.port) as client:
+        cookies = (await client.post("/auth/header")).cookies
+    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    chatters = [Chatter(server.url, {"cookie": cookie, "origin": server.url}) for _ in range(10)]
+    await asyncio.gather(*(chatter.connect() for chatter in chatters))
+    told = await asyncio.gather(*(chatter.ask("头孢克洛的禁忌是什么？") for chatter in chatters))
+    server.stop()  # in the moment in which the last answer is on the screen
+    await asyncio.gather(*(chatter.close() for chatter in chatters))
+    with sqlite3.connect(tmp_path / "state" / "qizhen.sqlite") as database:
+        assert {row[0] for row in database.execute("SELECT id FROM answers")} == {one.record for one in told}
+    with sqlite3.connect(tmp_path / "state" / "chat.sqlite") as database:
+        kept = database.execute('SELECT "type", count(*) FROM steps WHERE "type" <> \'run\' GROUP BY "type" ORDER BY "type"').fetchall()
+        assert kept == [("assistant_message", 10), ("user_message", 10)]
+        assert database.execute("SELECT count(*) FROM elements WHERE name = 'Sources'").fetchone() == (10,)
+    assert "conversation not kept" not in (tmp_path / "log").read_text("utf-8")
