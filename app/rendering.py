@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.access import LOCAL, WHO
 from app.addresses import check_of, page_of
 from app.drug_names import LONGEST_QUERY
+from app.line_marks import marked
 from app.problems import problem_of
 from app.safety import is_expired
 
@@ -67,7 +68,9 @@ def sign_in_page(request: Request) -> str:
 @cache
 def _templates() -> Environment:
     templates = Environment(loader=FileSystemLoader(PAGES / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    templates.globals.update(page_of=page_of, check_of=check_of, is_expired=is_expired, stamp=_stamp(), longest=LONGEST_QUERY, local=LOCAL)
+    templates.globals.update(
+        page_of=page_of, check_of=check_of, is_expired=is_expired, stamp=_stamp(), longest=LONGEST_QUERY, marked=marked, local=LOCAL
+    )
     return templates
 
 

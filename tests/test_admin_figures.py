@@ -1,30 +1,35 @@
 """Figures by day: counted, ranked, drawn."""
 
+import asyncio
 import datetime
 import re
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from site_client import recording_client
+from sqlalchemy import insert
 from test_drug_pages import words
 
+from app.answer_record import ANSWERS
 from app.answer_store import AnswerStore
 from app.database import open_database, prepare_database
 from app.day_figures import Day, days_of, rank_of
 from app.day_plots import Label, bars, ceiling, lines
 
-COLUMNS = "id,at,person,key,way,thread,step,question,history,read_as,chosen,settings,release,generator,status,sentences,citations,notices"
+BLANK = dict.fromkeys(("person", "key", "thread", "step", "comment"), "") | {"way": "api", "question": "q", "read_as": "q"}
+BLANK |= dict.fromkeys(("history", "sentences", "citations", "notices", "candidates", "verdicts"), "[]")
+BLANK |= {"chosen": "quoting", "generator": "quoting", "settings": "{}", "release": "r"}
 
 
-def put(path: Path, rows: list[tuple[str, str, float, int]]) -> None:
-    blank = "'','','api','','','q','[]','q','quoting','{}','r','quoting'"
-    with sqlite3.connect(path) as database:
-        for number, (at, status, milliseconds, rating) in enumerate(rows):
-            values = f"'{number}','{at}',{blank},'{status}','[]','[]','[]','[]','[]',{milliseconds},{rating},''"
-            database.execute(f"INSERT INTO answers ({COLUMNS},candidates,verdicts,milliseconds,rating,comment) VALUES ({values})")
+async def put(url: str, rows: list[tuple[str, str, float, int]]) -> None:
+    engine = open_database(url)
+    names = ("at", "status", "milliseconds", "rating")
+    async with engine.begin() as connection:
+        for number, row in enumerate(rows):
+            await connection.execute(insert(ANSWERS).values(id=str(number), **BLANK, **dict(zip(names, row, strict=True))))
+    await engine.dispose()
 
 
 @pytest.fixture
@@ -33,14 +38,13 @@ def client(sample_index: Path, tmp_path: Path) -> Iterator[TestClient]:
         yield client
 
 
-async def test_days_are_counted_and_ranked(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'q.sqlite'}"
-    await prepare_database(url)
+async def test_days_are_counted_and_ranked(database: str) -> None:
+    await prepare_database(database)
     rows = [("2026-11-20T23:59:59.999Z", "answered", 9.0, 1), ("2026-11-21T00:00:00.000Z", "clarify", 7.0, 0)]
     rows += [(f"2026-11-23T0{n // 10}:00:{n % 60:02}.000Z", "answered", float(n), 1 if n > 18 else 0) for n in range(1, 21)]
     rows += [("2026-11-23T23:59:59.999Z", "refused", 500.0, -1)]
-    put(tmp_path / "q.sqlite", rows)
-    engine = open_database(url)
+    await put(database, rows)
+    engine = open_database(database)
     found = await days_of(AnswerStore(engine), 3, datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC))
     await engine.dispose()
     # 21 answers: the 11th of 1…20, 500 is the median, the 20th is the 95th percentile.
@@ -82,7 +86,8 @@ def test_lines_pass_over_days_without_a_value() -> None:
 
 def test_the_page_draws_without_inline_style_and_says_the_same_in_a_table(client: TestClient, tmp_path: Path) -> None:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    put(tmp_path / "q.sqlite", [(f"{today}T00:00:00.000Z", "answered", 12.4, 1), (f"{today}T00:00:01.000Z", "refused", 30.0, 0)])
+    rows = [(f"{today}T00:00:00.000Z", "answered", 12.4, 1), (f"{today}T00:00:01.000Z", "refused", 30.0, 0)]
+    asyncio.run(put(f"sqlite:///{tmp_path / 'q.sqlite'}", rows))
     page = client.get("/admin/figures?days=7").text
     assert "最近7天2条回答：已答1·反问0·拒答1；赞1·踩0。" in words(page)
     row = re.search(rf'<th scope="row">{today}</th>(.*?)</tr>', page, re.DOTALL)

@@ -143,8 +143,8 @@ def test_a_release_shows_what_changed_with_every_difference_marked(client: TestC
     told = words(page.text)
     assert f"与上一版{first}相比" in told
     assert "新增1·修改1·删除1" in told
-    assert "<del>口服，一次40mg，一日1次。</del>" in page.text
-    assert "<ins>口服，一次20mg，一日1次。</ins>" in page.text
+    assert "<del>口服，一次<strong>40</strong>mg，一日1次。</del>" in page.text
+    assert "<ins>口服，一次<strong>20</strong>mg，一日1次。</ins>" in page.text
     assert list(re.findall(r'<article class="change (\w+)">', page.text)) == ["changed", "removed", "added"]
     assert "修改甲药drug/甲药" in told
     assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=|https?://", page.text)
@@ -158,7 +158,7 @@ def test_any_two_releases_are_compared(client: TestClient, index: Path) -> None:
     assert "之前没有版本" in words(client.get(f"/admin/releases/{first}").text)
     back = client.get(f"/admin/releases/{first}?against={second}")
     assert f"与版本{second}相比" in words(back.text)
-    assert "<ins>口服，一次40mg，一日1次。</ins>" in back.text
+    assert "<ins>口服，一次<strong>40</strong>mg，一日1次。</ins>" in back.text
     for path in ("/admin/releases/nope", f"/admin/releases/{first}?against=nope", "/admin/releases/..%5C..%5Cetc"):
         answer = client.get(path)
         assert answer.status_code == 404, path
