@@ -23,7 +23,7 @@ from indexer.collecting import KEPT
 from indexer.comparing import Comparison, compare_releases
 from indexer.errors import IndexFolderError, IndexMissingError
 from indexer.record import Entry, read_log
-from indexer.release import Manifest, current_id, list_releases, published_id, read_manifest
+from indexer.release import Manifest, current_id, list_releases, published_id, read_manifest, release_ids
 
 _ON_A_PAGE = 30
 _COMPARED = 4  # comparisons kept: releases never change, and comparing two of 100,000 documents takes seconds
@@ -67,7 +67,8 @@ def release(
     published = published_id(index)
     entries = [entry for entry in read_log(index) if entry.release == release_id]
     others = [other for other in list_releases(index)[::-1] if other.id != release_id]
-    other = against or manifest.parent
+    before = before_of(index, manifest)
+    other = against or before
     compared, fault = None, ""
     try:
         compared = shown_changes(index, other, release_id, kind, number) if other else None
@@ -80,6 +81,7 @@ def release(
         row=row_of(manifest, published),
         manifest=manifest,
         published=published,
+        before=before,
         shown=compared,
         fault=fault,
         others=others,
@@ -115,7 +117,8 @@ def rollback_form(request: Request, service: Serving, number: PageNumber = 1, ki
     """What rolling back would change for those who ask."""
     index = service.shelf.index
     manifest = manifest_of(index, current_id(index))
-    shown = shown_changes(index, manifest.id, manifest.parent, kind, number) if manifest.parent else None
+    before = before_of(index, manifest)
+    shown = shown_changes(index, manifest.id, before, kind, number) if before else None
     return admin_page(request, "admin_rollback.html", "/admin", manifest=manifest, shown=shown)
 
 
@@ -168,6 +171,11 @@ def manifest_of(index: Path, release_id: str) -> Manifest:
         return read_manifest(index, release_id)
     except IndexMissingError as error:
         raise Problem(404, f"没有版本 `{release_id[:80]}`，可能已被清除。请从版本列表里选。") from error
+
+
+def before_of(index: Path, manifest: Manifest) -> str:
+    """The release that a release was built after; "" where it was the first, or the other has been collected."""
+    return manifest.parent if manifest.parent in release_ids(index) else ""
 
 
 def address_of(release_id: str) -> str:

@@ -310,6 +310,27 @@ def test_collecting_shows_what_goes_and_removes_just_that(tmp_path: Path, write_
     assert "没有可以清除的版本" in words(client.get("/admin/collect").text)
 
 
+def test_a_release_whose_parent_was_collected_is_shown_and_can_be_published(tmp_path: Path, write_lines: Write) -> None:
+    index = tmp_path / "index"
+    for number in range(3):
+        build_release(index, [write_lines([drug("甲药", f"一次{number + 1}mg。")])])
+    first, second, third = ids(index)
+    collect_releases(index, keep=0)
+    client = site_client(index)
+    page = client.get(f"/admin/releases/{second}")
+    assert page.status_code == 200
+    assert f"上一版{first}已被清除，可以与别的版本相比" in words(page.text)
+    assert f'href="/admin/releases/{first}"' not in page.text
+    assert client.get(f"/admin/releases/{second}?against={first}").status_code == 404
+    assert client.get(f"/admin/releases/{second}?against={third}").status_code == 200
+    assert send(client, f"/admin/releases/{second}/publish", published=third, why="退到之前").status_code == 303
+    assert "上一版已被清除，无法回退" in words(client.get(f"/admin/releases/{second}").text)
+    rollback = client.get("/admin/rollback")
+    assert rollback.status_code == 200
+    assert f"的上一版{first}已被清除，无法回退" in words(rollback.text)
+    assert "<form" not in rollback.text.split("<main", 1)[1]
+
+
 def test_a_release_that_is_open_stays(tmp_path: Path, write_lines: Write) -> None:
     index = tmp_path / "index"
     for number in range(3):
