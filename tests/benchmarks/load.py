@@ -230,18 +230,14 @@ async def measure(options: argparse.Namespace, state: Path) -> bool:
                 if options.only and options.only != name:
                     continue
                 for people in sorted({1, 10, 50, options.people} if options.steps else {options.people}):
-                    slow = [
-                        asyncio.create_task(asked_by_events(port, "非布司他能治疗什么病？", {}, "chat"))
-                        for _ in range(people // 4)
-                        if model
-                    ]
+                    slow = [asyncio.create_task(asked_by_events(port, "非布司他能治疗什么病？", {}, "chat")) for _ in range(SLOW) if model]
                     spent = _processor(process)
                     told = await way(port, people, options.rounds, questions)
                     waited = [one.failed for one in await asyncio.gather(*slow)]
                     kept, _ = await recorded(url, told)
                     each = (_processor(process) - spent) / len(told)
                     sound &= _print(name, people, told, kept, waited, each)
-    steps = await _steps(state) if not options.only or options.only == "chat" else ""
+    steps = await _steps(options.database or history_url(state)) if not options.only or options.only == "chat" else ""
     sys.stdout.write(
         f"{steps}\nbare Chainlit 2.12, first word, p50 / p95 ms: "
         + ", ".join(f"{n} at once {a} / {b}" for n, (a, b) in _BARE.items())
@@ -276,9 +272,9 @@ def _print(name: str, people: int, told: Sequence[Told], kept: int, waited: Sequ
     return not failures and not lost
 
 
-async def _steps(state: Path) -> str:
+async def _steps(url: str) -> str:
     """How many messages the chat keeps."""
-    engine = open_database(history_url(state))
+    engine = open_database(url)
     async with engine.connect() as connection:
         query = 'SELECT "type", count(*) FROM steps WHERE "type" <> \'run\' GROUP BY "type" ORDER BY "type"'
         found = (await connection.exec_driver_sql(query)).all()
