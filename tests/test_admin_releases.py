@@ -4,6 +4,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from site_client import quoting_service, site_client
+from site_client import HERE, quoting_service, site_client
 from test_drug_pages import words
 
 from app.admin_page import Part, entries_of, part_of
+from app.guard import Guard
 from app.release_acts import going
 from app.release_checks import ReleaseChecks
 from app.rendering import POLICY
+from app.site import create_site
 from indexer.build import build_release
 from indexer.collecting import collect_releases
 from indexer.record import read_log
@@ -382,3 +385,44 @@ def test_a_form_that_is_none_is_refused(client: TestClient, index: Path, body: b
     answer = client.post(f"/admin/releases/{second}/publish", content=body, headers={"content-type": kind})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+def test_pages_of_others_change_nothing(index: Path) -> None:
+    first, second = ids(index)
+    guarded = TestClient(Guard(create_site(quoting_service(index)), {"127.0.0.1"}), "http://127.0.0.1:8000", client=HERE)
+    fields = {"published": first, "why": "核对无误", "going": second, "keep": "0"}
+    for path in (f"releases/{second}/publish", f"releases/{second}/verify", "rollback/confirmed", "collect/confirmed", "people/add"):
+        for origin in ("http://evil.example", "null", "http://127.0.0.1:8001", "http://127.0.0.1.evil.example:8000"):
+            assert guarded.post(f"/admin/{path}", data=fields, headers={"origin": origin}).status_code == 403, (path, origin)
+    assert (current_id(index), ids(index)) == (first, [first, second])
+    own = {"origin": "http://127.0.0.1:8000"}
+    assert guarded.post(f"/admin/releases/{second}/publish", data=fields, headers=own, follow_redirects=False).status_code == 303
+    assert current_id(index) == second
+
+
+def test_of_two_who_publish_at_once_one_is_told(index: Path, write_lines: Write) -> None:
+    first, second = ids(index)
+    third = build_release(index, [write_lines([drug("戊药", "用于腹痛。")])], publish=False).release
+
+    def publish(release_id: str) -> int:
+        return int(send(site_client(index), f"/admin/releases/{release_id}/publish", published=first, why="核对无误").status_code)
+
+    with ThreadPoolExecutor(2) as both:
+        statuses = dict(zip((second, third), both.map(publish, (second, third)), strict=True))
+    assert sorted(statuses.values()) == [303, 409]
+    assert statuses[current_id(index)] == 303
+    assert [act for _, act, _, _ in acts(index)].count("publish") == 2  # the first build's, and one of these
+
+
+def test_what_documents_say_is_never_markup(tmp_path: Path, write_lines: Write) -> None:
+    index = tmp_path / "index"
+    plain = drug("甲药", "一次1mg。")
+    hostile = {"title": HOSTILE, "aliases": [HOSTILE], "source": {"publisher": HOSTILE, "url": "javascript:alert(1)"}}
+    hostile["sections"] = [{"title": HOSTILE, "text": f"一次2mg。{HOSTILE}"}]
+    build_release(index, [write_lines([plain])])
+    build_release(index, [write_lines([{**plain, **hostile}])], why=HOSTILE, user=HOSTILE)
+    client, second = site_client(index), ids(index)[1]
+    for path in ("", f"/releases/{second}", "/rollback", "/collect?keep=0", "/log"):
+        page = client.get(f"/admin{path}").text
+        assert not re.search(r"<script(?![^>]*\ssrc=)|<[^>]+\son\w+=|href=\"javascript", page), path
+    assert "&lt;script&gt;" in client.get(f"/admin/releases/{second}").text
