@@ -4,7 +4,16 @@ from collections.abc import Mapping
 
 from indexer.record import Entry
 
-ACTIONS: Mapping[str, str] = {"build": "建立", "publish": "发布", "rollback": "退回", "collect": "清除", "reject": "拒绝", "found": "发现"}
+ACTIONS: Mapping[str, str] = {
+    "build": "建立",
+    "publish": "发布",
+    "rollback": "退回",
+    "collect": "清除",
+    "reject": "拒绝",
+    "found": "发现",
+    "upload": "上传",
+    "remove": "移除",
+}
 
 
 def counted(counts: Mapping[str, int]) -> str:
@@ -25,4 +34,6 @@ def details_told(entry: Entry) -> str:
         return str(details["reason"]).split("\n")[0] if "reason" in details else f"资料有 {details.get('faults', '?')} 处错误"
     if entry.action == "found":
         return f"发布中的版本与记录的 {details.get('recorded', '（无）')} 不同"
+    if entry.action in ("upload", "remove"):
+        return f"文件 {details.get('file', '?')}" + (f"，{details['bytes']} 字节" if "bytes" in details else "")
     return f"之前是 {details['before']}" if "before" in details else ""

@@ -18,6 +18,7 @@ from app.access import is_loopback
 from app.accounts import Accounts
 from app.answer_settings import settings_of
 from app.answer_store import AnswerStore
+from app.build_job import BuildJob
 from app.database import open_database, prepare_database
 from app.doorkeeper import Doorkeeper
 from app.drug_names import prepare
@@ -74,6 +75,8 @@ def service() -> Service:
         keep_days=keep_days(),
         doorkeeper=Doorkeeper(engine),
         over_https=settings.https,
+        uploads=state / "knowledge",
+        builds=BuildJob(state / "build.json"),
         settings=lambda name: settings_of(name, reranker_name(), model_settings()),
         sessions=_sessions,
     )

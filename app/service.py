@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.answer_record import Asking, record_of
 from app.answer_store import AnswerStore
 from app.answering import Answer, Found, Said, ask_by_sentence
+from app.build_job import BuildJob
 from app.database import cause_of
 from app.desk import Desk
 from app.doorkeeper import Doorkeeper
@@ -73,6 +75,8 @@ class Service:
     keep_days: int = 0
     doorkeeper: Doorkeeper | None = None
     over_https: bool = False
+    uploads: Path | None = None
+    builds: BuildJob | None = None
     settings: Callable[[str], Mapping[str, str]] = _no_settings
     sessions: Callable[[], int] = _no_sessions
     figures: Figures = field(default_factory=Figures)

@@ -73,6 +73,11 @@ def history_url(state: Path) -> str:
     return named if named.startswith("postgres") else f"sqlite:///{(state / 'chat.sqlite').resolve()}"
 
 
+def questions_file() -> str:
+    """The file of golden questions that a release built on the admin's pages is tried with; "" for none."""
+    return os.environ.get("QIZHEN_QUESTIONS", "")
+
+
 def keep_days() -> int:
     """How many days answers and conversations are kept; 0: until somebody removes them. Raises ServeError for what is no number."""
     days = os.environ.get("QIZHEN_KEEP_DAYS", "") or str(KEEP_DAYS)

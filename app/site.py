@@ -10,7 +10,9 @@ from fastapi.staticfiles import StaticFiles
 
 from app import (
     admin_answers,
+    admin_documents,
     admin_figures,
+    admin_knowledge,
     admin_log,
     admin_people,
     admin_release,
@@ -47,7 +49,9 @@ OURS = (
 _PARTS = (
     drug_pages,
     admin_answers,
+    admin_documents,
     admin_figures,
+    admin_knowledge,
     admin_log,
     admin_people,
     admin_release,

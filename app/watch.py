@@ -6,9 +6,11 @@ import time
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+from app import knowledge_files
 from app.problems import Problem
 from app.service import MOST_BYTES, Service
 
+_LARGER = {"/admin/knowledge/upload": knowledge_files.MOST_BYTES}
 _log = logging.getLogger("qizhen.requests")
 
 
@@ -25,15 +27,16 @@ class Watch:
             await self._application(scope, receive, send)
             return
         started, status = time.perf_counter(), 499  # nobody waited for the answer
-        taken = 0
+        taken, most = 0, _LARGER.get(scope["path"], MOST_BYTES)
         said_to_be = dict(scope["headers"]).get(b"content-length", b"0")
 
         async def receive_some() -> Any:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > MOST_BYTES or (said_to_be.isdigit() and int(said_to_be) > MOST_BYTES):
-                raise Problem(413, f"请求体超过 `{MOST_BYTES}` 字节，请只写问题和最近的对话。")
+            if taken > most or (said_to_be.isdigit() and int(said_to_be) > most):
+                what = "请只写问题和最近的对话" if most == MOST_BYTES else "请分几次上传"
+                raise Problem(413, f"请求体超过 `{most}` 字节，{what}。")
             return message
 
         async def send_watched(message: Mapping[str, Any]) -> None:

@@ -117,6 +117,16 @@ class DocumentStore:
         found = self._rows("SELECT position FROM documents WHERE id = ?", document_id)
         return int(found[0][0]) if found else None
 
+    def find(self, part: str, limit: int, offset: int = 0) -> list[int]:
+        """Positions of the documents whose title, aliases or id hold this text, as it is written there; in order."""
+        like = "%" + "".join(f"\\{c}" if c in "%_\\" else c for c in part) + "%"
+        rows = self._rows(
+            "SELECT position FROM documents WHERE title LIKE ?1 ESCAPE '\\' OR aliases LIKE ?1 ESCAPE '\\' OR id LIKE ?1 ESCAPE '\\'"
+            " ORDER BY position LIMIT ?2 OFFSET ?3",
+            *(like, limit, offset),
+        )
+        return [position for (position,) in rows]
+
     def says(self, position: int, document: Document) -> bool:
         """Whether the document at a position holds the same text under the same names; the sources may differ."""
         held = self._rows("SELECT kind, title, aliases, text, sections, pages FROM documents WHERE position = ?", position)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from indexer.errors import IndexDamagedError
 
 LOG, HEAD = "log.jsonl", "log.head"
-Action = Literal["build", "publish", "rollback", "collect", "reject", "found"]
+Action = Literal["build", "publish", "rollback", "collect", "reject", "found", "upload", "remove"]
 # `found`: what is published is not what the record says; noted before anything else is recorded.
 _FIRST = "0" * 64
 

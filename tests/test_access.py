@@ -21,6 +21,14 @@ SCOPES = {
     "/drugs/interactions/suggest": "drugs",
     "/drugs/{document_id:path}": "drugs",
     "/admin": "admin",
+    "/admin/knowledge": "admin",
+    "/admin/knowledge/upload": "admin",
+    "/admin/knowledge/remove": "admin",
+    "/admin/knowledge/plan": "admin",
+    "/admin/knowledge/build": "admin",
+    "/admin/knowledge/stop": "admin",
+    "/admin/documents": "admin",
+    "/admin/documents/{document_id:path}": "admin",
     "/admin/releases/{release_id}": "admin",
     "/admin/releases/{release_id}/verify": "admin",
     "/admin/releases/{release_id}/publish": "admin",
@@ -96,7 +104,22 @@ def test_from_elsewhere_nothing_is_answered_but_health(sample_index: Path) -> No
         for path in SCOPES
         if path.startswith("/admin")
         and path.endswith(
-            ("/add", "/role", "able", "/password", "/sign-out", "/keys", "/revoke", "/replay", "/verify", "/publish", "/confirmed")
+            (
+                "/add",
+                "/role",
+                "able",
+                "/password",
+                "/sign-out",
+                "/keys",
+                "/revoke",
+                "/replay",
+                "/verify",
+                "/publish",
+                "/confirmed",
+                "/upload",
+                "/remove",
+                "/stop",
+            )
         )
     ]
     paths = [path.replace("{document_id:path}", "drug/a") for path in SCOPES if path not in (*posted, *acts)]

@@ -7,17 +7,18 @@ for (const moment of document.querySelectorAll("time[datetime]")) {
 }
 
 // What is being done in the background: look again until it is done.
-const pending = document.querySelector("[data-pending]")
 async function lookAgain() {
   try {
     const answer = await fetch(location.pathname + location.search)
     if (answer.ok) {
       const there = new DOMParser().parseFromString(await answer.text(), "text/html")
-      if (!there.querySelector("[data-pending]")) return location.reload()
+      const now = there.querySelector("[data-pending]")
+      if (!now) return location.reload()
+      document.querySelector("[data-pending]").replaceWith(now)
     }
   } catch {
     return // the server is away; the link still works
   }
   setTimeout(lookAgain, 1500)
 }
-if (pending) setTimeout(lookAgain, 1500)
+if (document.querySelector("[data-pending]")) setTimeout(lookAgain, 1500)
