@@ -56,31 +56,37 @@ async def person(request: Request, service: Serving, name: str) -> HTMLResponse:
 @router.post("/people/{name}/role", response_model=None)
 async def change_role(request: Request, service: Serving, who: Who, name: str, sent: Sent) -> Response:
     """Give an account another role, if it still has the one that was shown."""
-    account, role, why = await _account(service, name), sent.one("role"), sent.why
-    if account.role == role:
-        return _back(account.name)
-    if account.role != sent.one("seen"):
-        told = f"在您打开这一页之后，`{account.name}` 的角色已改为{ROLES[account.role]}，所以没有执行。请看过再决定。"
-        return await _person(request, service, account, told, 409)
-    return await _done(request, service, account, _keeper(service).accounts.set_role(account.name, role, who.name, why))
+    role, why = sent.one("role"), sent.why
+    async with _keeper(service).changing:
+        account = await _account(service, name)
+        if account.role == role:
+            return _back(account.name)
+        if account.role != sent.one("seen"):
+            told = f"在您打开这一页之后，`{account.name}` 的角色已改为{ROLES[account.role]}，所以没有执行。请看过再决定。"
+            return await _person(request, service, account, told, 409)
+        return await _done(request, service, account, _keeper(service).accounts.set_role(account.name, role, who.name, why))
 
 
 @router.post("/people/{name}/disable", response_model=None)
 async def disable(request: Request, service: Serving, who: Who, name: str, sent: Sent) -> Response:
     """Let an account sign in no more, and end its sessions."""
-    account, why = await _account(service, name), sent.why
-    if account.disabled:
-        return _back(account.name)
-    return await _done(request, service, account, _keeper(service).accounts.disable(account.name, who.name, why))
+    why = sent.why
+    async with _keeper(service).changing:
+        account = await _account(service, name)
+        if account.disabled:
+            return _back(account.name)
+        return await _done(request, service, account, _keeper(service).accounts.disable(account.name, who.name, why))
 
 
 @router.post("/people/{name}/enable", response_model=None)
 async def enable(request: Request, service: Serving, who: Who, name: str, sent: Sent) -> Response:
     """Let an account sign in again."""
-    account, why = await _account(service, name), sent.why
-    if not account.disabled:
-        return _back(account.name)
-    return await _done(request, service, account, _keeper(service).accounts.enable(account.name, who.name, why))
+    why = sent.why
+    async with _keeper(service).changing:
+        account = await _account(service, name)
+        if not account.disabled:
+            return _back(account.name)
+        return await _done(request, service, account, _keeper(service).accounts.enable(account.name, who.name, why))
 
 
 @router.post("/people/{name}/password", response_model=None)
@@ -100,32 +106,36 @@ async def sign_out(request: Request, service: Serving, who: Who, name: str, sent
 @router.post("/people/{name}/keys", response_model=None)
 async def add_key(request: Request, service: Serving, who: Who, name: str, sent: Sent) -> Response:
     """A new key, shown this once. The same form sent again makes no second one."""
-    keys, account, why = _keeper(service).keys, await _account(service, name), sent.why
-    newest = _newest(await keys.all(), account.name)
-    if newest != sent.one("newest"):
-        told = f"在您打开这一页之后，已为它新建了密钥 `{newest}`，所以没有再建一把。密钥只在建成时显示一次；没有记下的，停用它再新建。"
-        return await _person(request, service, account, told, 409)
-    days = sent.one("days")
-    whole = int(days) if days.isascii() and days.isdigit() and len(days) < 6 else 0
-    try:
-        key, secret = await keys.add(account.name, sent.all("scope"), whole, sent.one("label"), who.name, why)
-    except AccountError as error:
-        return await _person(request, service, account, f"{error.fault}。", 422)
-    shown = admin_page(request, "admin_key.html", _HERE, key=key, secret=secret, scopes=SCOPES)
-    shown.headers["cache-control"] = "no-store"
-    return shown
+    keeper, why = _keeper(service), sent.why
+    async with keeper.changing:
+        keys, account = keeper.keys, await _account(service, name)
+        newest = _newest(await keys.all(), account.name)
+        if newest != sent.one("newest"):
+            told = f"在您打开这一页之后，已为它新建了密钥 `{newest}`，所以没有再建一把。密钥只在建成时显示一次；没有记下的，停用它再新建。"
+            return await _person(request, service, account, told, 409)
+        days = sent.one("days")
+        whole = int(days) if days.isascii() and days.isdigit() and len(days) < 6 else 0
+        try:
+            key, secret = await keys.add(account.name, sent.all("scope"), whole, sent.one("label"), who.name, why)
+        except AccountError as error:
+            return await _person(request, service, account, f"{error.fault}。", 422)
+        shown = admin_page(request, "admin_key.html", _HERE, key=key, secret=secret, scopes=SCOPES)
+        shown.headers["cache-control"] = "no-store"
+        return shown
 
 
 @router.post("/keys/{key_id}/revoke", response_model=None)
 async def revoke_key(service: Serving, who: Who, key_id: str, sent: Sent) -> Response:
     """End a key."""
-    keys, why = _keeper(service).keys, sent.why
-    known = {key.id: key for key in await keys.all()}
-    if key_id not in known:
-        raise Problem(404, f"没有密钥 `{key_id[:40]}`。请从账户页里选。")
-    if not known[key_id].revoked:
-        await keys.revoke(key_id, who.name, why)
-    return _back(known[key_id].owner)
+    keeper, why = _keeper(service), sent.why
+    async with keeper.changing:
+        keys = keeper.keys
+        known = {key.id: key for key in await keys.all()}
+        if key_id not in known:
+            raise Problem(404, f"没有密钥 `{key_id[:40]}`。请从账户页里选。")
+        if not known[key_id].revoked:
+            await keys.revoke(key_id, who.name, why)
+        return _back(known[key_id].owner)
 
 
 def address_of(name: str) -> str:

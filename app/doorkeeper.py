@@ -30,6 +30,7 @@ class Doorkeeper:
         self.accounts = Accounts(engine)
         self.sign_ins = SignIns(engine)
         self.keys = ApiKeys(engine)
+        self.changing = asyncio.Lock()  # held by whoever looks at an account and then changes it
         self._believed: OrderedDict[str, tuple[float, Person | None]] = OrderedDict()
         self._has_accounts = False
         self._looked = -_BELIEVED

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,23 @@ def test_a_key_is_shown_once_works_and_is_ended(client: TestClient, sample_index
     assert acts(client)[:2] == [f"停用密钥 {key[1]} 缘由：{WHY}", f"新建密钥 li {key[1]} ask drugs · 缘由：{WHY}"]
     for program in opened(sample_index, url):
         assert program.get("/api/v1/drugs", params={"name": "阿司匹林"}, headers=bearer).status_code == 401
+
+
+def at_once(client: TestClient, path: str, **fields: str | list[str]) -> list[int]:
+    """The answers to one form that six clicks send."""
+    with ThreadPoolExecutor(6) as clicks:
+        sent = [clicks.submit(send, client, path, **fields) for _ in range(6)]
+        return sorted(click.result().status_code for click in sent)
+
+
+def test_clicks_at_once_do_it_once(client: TestClient) -> None:
+    assert at_once(client, "people/li/keys", newest="", scope=["ask"], days="30", label="HIS 接口") == [200, *[409] * 5]
+    assert len(set(re.findall(r"/admin/keys/(\w+)/revoke", client.get("/admin/people/li").text))) == 1
+    assert at_once(client, "people/li/role", seen="clinician", role="pharmacist") == [303] * 6
+    assert at_once(client, "people/li/disable") == [303] * 6
+    assert at_once(client, "people/li/enable") == [303] * 6
+    done = [act.split()[0] for act in acts(client)]
+    assert done[:4] == ["启用账户", "停用账户", "改变角色", "新建密钥"]
 
 
 @pytest.mark.parametrize(
