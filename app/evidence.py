@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from app.citations import Unit
 from app.disagreement import disagreement
@@ -344,11 +345,17 @@ def _may_be_reworded(release: Release, question: Question, subject: Subject) -> 
 
 def _purposes(question: Question, documents: Sequence[Document]) -> list[str]:
     """What a question says beside its cue that the documents speak of too, word for word."""
-    whole = fold(" ".join(document.text for document in documents))
+    whole = _whole_text(tuple(document.text for document in documents))
     wanted = [match[1] if (match := PURPOSE.fullmatch(run)) else run for run in question.query.pointed]
     if not question.query.mentions and not wanted:  # "重度的呢" after a dose
         wanted = _GRADE.findall(question.query.folded)
     return [run for run in wanted if len(run) > 1 and run in whole and not NAMELESS.fullmatch(run)]
+
+
+@lru_cache(maxsize=256)
+def _whole_text(texts: tuple[str, ...]) -> str:
+    """The folded text of a subject's documents, which are asked about again and again."""
+    return fold(" ".join(texts))
 
 
 def _partners(question: Question) -> list[str]:
@@ -371,7 +378,7 @@ def _focus(release: Release, question: Question, subject: Subject) -> list[list[
 
 def _unmentioned(question: Question, documents: Sequence[Document], focus: Sequence[Sequence[str]], diseases: tuple[str, ...]) -> str:
     """A disease that the question ties to what it asks, and the documents never speak of."""
-    whole = fold(" ".join(document.text for document in documents))
+    whole = _whole_text(tuple(document.text for document in documents))
     for names in focus:
         if not any(name in whole for name in names):
             return names[0]

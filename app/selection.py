@@ -11,7 +11,7 @@ from app.remembering import remembered
 from indexer.documents import Document, Section
 from indexer.query import Query
 from indexer.release import Release
-from indexer.search import share_said
+from indexer.search import folded_text, shares_said
 from indexer.sections import Population
 from indexer.sentences import sentence_spans
 from indexer.terms import fold
@@ -58,12 +58,12 @@ def in_sections(release: Release, documents: Sequence[Document], names: Sequence
 
 def mentioning(release: Release, documents: Sequence[Document], names: Sequence[str]) -> list[Unit]:
     """Sentences of the clinical sections that hold one of the names."""
-    return [unit for unit in _clinical(release, documents) if any(name in fold(unit.text) for name in names)]
+    return [unit for unit in _clinical(release, documents) if any(name in folded_text(unit.text) for name in names)]
 
 
 def speaking_of(release: Release, documents: Sequence[Document], populations: Sequence[Population]) -> list[Unit]:
     """Sentences of the clinical sections that speak of one of these patient groups."""
-    return [unit for unit in _clinical(release, documents) if any(group.about.search(fold(unit.text)) for group in populations)]
+    return [unit for unit in _clinical(release, documents) if any(group.about.search(folded_text(unit.text)) for group in populations)]
 
 
 def covering(release: Release, documents: Sequence[Document], query: Query, least: float | None = None) -> list[Unit]:
@@ -92,7 +92,8 @@ def fits(release: Release, units: Sequence[Unit], query: Query) -> list[float]:
     """How well each sentence, with its heading, fits what a question says beside the names in it."""
     texts = tuple(f"{unit.section.title} {unit.text}" for unit in units)
     cosines = _vectors(release, texts) @ release.sentence_embedder.embed_question(query.beside_names)
-    return [share_said(release, query, text) + _COSINE_SHARE * float(cosine) for text, cosine in zip(texts, cosines, strict=True)]
+    share_said = shares_said(release, query)
+    return [share_said(text) + _COSINE_SHARE * float(cosine) for text, cosine in zip(texts, cosines, strict=True)]
 
 
 def best_fit(release: Release, query: Query, documents: Sequence[Document]) -> float:
@@ -115,7 +116,7 @@ def for_populations(
         own = [s for s in document.sections if any(fold(s.title) in population.titles for population in populations)]
         asked = [s for name in dict.fromkeys((*sections, *_AVOIDING)) for s in release.guide.find(document, name)]
         for section in asked:
-            found.extend(unit for unit in units_of(document, section) if any(p.about.search(fold(unit.text)) for p in populations))
+            found.extend(unit for unit in units_of(document, section) if any(p.about.search(folded_text(unit.text)) for p in populations))
         found.extend(unit for section in own for unit in units_of(document, section))
     return unique(found)
 

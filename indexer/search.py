@@ -1,7 +1,7 @@
 """Find passages: names, keywords and vectors together."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -198,29 +198,25 @@ def _covered(runs: Sequence[Sequence[tuple[str, float]]], folded: str) -> float:
     return found / (found + missed) if found else 0.0
 
 
-def share_said(release: Release, query: Query, text: str) -> float:
-    """As `coverage`, for what a question says beside names, its lay terms read in the words of texts.
+def shares_said(release: Release, query: Query) -> Callable[[str], float]:
+    """As `coverage`, for what a question says beside names, its lay terms read in the words of texts: a function of a text.
 
     Lay terms that overlap say one thing: the rarest counts, and it stands in the text where any of them does. A patient group counts
     as much as a rare word.
     """
-    folded = folded_text(text)
-    held, total = _bigrams_held(release, query.unsaid, folded)
-    for group in query.populations:
-        total += _GROUP_WEIGHT
-        held += _GROUP_WEIGHT if group.about.search(folded) else 0.0
-    for parts in overlapping(query.said_beside_names):
-        weight = max(meaning_rarity(release, part) for part in parts)
-        total += weight
-        held += weight if any(part.stands_in(folded) for part in parts) else 0.0
-    return held / total if total else 0.0
+    bigrams = [(term, rarity(release, term)) for run in query.unsaid for term in terms(run) if len(term) > 1]
+    meanings = [(max(meaning_rarity(release, part) for part in parts), parts) for parts in overlapping(query.said_beside_names)]
+    total = sum(weight for _, weight in bigrams) + _GROUP_WEIGHT * len(query.populations) + sum(weight for weight, _ in meanings)
 
+    def share(text: str) -> float:
+        folded = folded_text(text)
+        there = TermsHeld(folded)
+        held = sum(weight for term, weight in bigrams if term in there)
+        held += sum(_GROUP_WEIGHT for group in query.populations if group.about.search(folded))
+        held += sum(weight for weight, parts in meanings if any(part.stands_in(folded) for part in parts))
+        return held / total if total else 0.0
 
-def _bigrams_held(release: Release, runs: Sequence[str], folded: str) -> tuple[float, float]:
-    there = TermsHeld(folded)
-    wanted = [term for run in runs for term in terms(run) if len(term) > 1]  # a lone character says too little
-    weights = [(rarity(release, term), term in there) for term in wanted]
-    return sum(weight for weight, found in weights if found), sum(weight for weight, _ in weights)
+    return share
 
 
 # Sentences and sections are folded anew for every question otherwise, which took most of the time of a description of signs.
