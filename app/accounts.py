@@ -181,6 +181,9 @@ class Accounts:
         """Change an account, end its sessions, and see that an admin is left who may sign in."""
         async with self._engine.begin() as connection:
             name = await self._known(connection, name)
+            # Two that change different admins at once wait for each other here, so that the second sees what the first left.
+            admins = select(ACCOUNTS.c.name).where(ACCOUNTS.c.role == "admin").order_by(ACCOUNTS.c.name)
+            await connection.execute(admins.with_for_update())
             await connection.execute(update(ACCOUNTS).where(ACCOUNTS.c.name == name).values(**values))
             await connection.execute(delete(SESSIONS).where(SESSIONS.c.name == name))
             left = select(func.count()).where(ACCOUNTS.c.role == "admin", ACCOUNTS.c.disabled.is_(False))

@@ -92,7 +92,9 @@ def check_address(settings: ServerSettings) -> None:
     """Raise ServeError for an address that others could reach without accounts, or that nobody could name, or one that is taken."""
     host, port = settings.host, settings.port
     if not is_loopback(host):
-        if not (settings.state.is_dir() and asyncio.run(_has_admin(database_url(settings.state)))):
+        url = database_url(settings.state)
+        nowhere = url.startswith("sqlite") and not settings.state.is_dir()
+        if nowhere or not asyncio.run(_has_admin(url)):
             raise ServeError(
                 f"不能监听 `{host}`：还没有可用的管理员账户，别的机器上的任何人都能提问和查看对话",
                 f"先建立账户：qizhen users add 名称 --role admin --state {settings.state}；或只在本机使用：--host 127.0.0.1",

@@ -90,6 +90,8 @@ class Service:
         """For as long as the server runs: what must be forgotten is, at the start and daily; at the end nothing stays unwritten."""
         stopping = asyncio.Event()
         forgetting = asyncio.create_task(self._forget(stopping))
+        if self.doorkeeper:
+            await self.doorkeeper.sign_ins.prepare()
         yield
         stopping.set()
         await forgetting

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import MISSING, new_database, postgresql, programs
+from postgres_server import MISSING, PostgresServer, found, new_database
 
 from indexer.build import build_release
 from indexer.release import Release, open_release
@@ -157,9 +157,9 @@ def shipped(shipped_index: Path) -> Iterator[Release]:
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
     """A PostgreSQL for all tests of a session; each makes a database of its own in it."""
-    if programs() is None:
+    if not found():
         pytest.skip(MISSING)
-    with postgresql() as url:
+    with PostgresServer() as url:
         yield url
 
 

@@ -1,14 +1,20 @@
 """A PostgreSQL of a test's own, from nothing, on this machine; gone with the test."""
 
+import asyncio
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import asyncpg
+
 PATIENCE = 30.0  # seconds
+MISSING = "没有 PostgreSQL 的程序：apt-get install postgresql"
 
 
 class PostgresServer:
@@ -55,6 +61,20 @@ class PostgresServer:
 
     def _run(self, command: list[str]) -> None:
         subprocess.run([_program(command[0]), *command[1:]], cwd=self.folder, check=True, stdout=subprocess.DEVNULL, user=self._user)
+
+
+def new_database(server: str) -> str:
+    """The address of a new, empty database of a server."""
+    name = f"test_{secrets.token_hex(6)}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(server)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    with ThreadPoolExecutor(1) as apart:  # a test may run a loop of its own, or a browser's
+        apart.submit(lambda: asyncio.run(create())).result()
+    return server.removesuffix("/postgres") + f"/{name}"
 
 
 def found() -> bool:

@@ -203,6 +203,25 @@ def test_an_admin_is_always_left(database: str) -> None:
     during(database, work)
 
 
+def test_two_who_disable_each_other_at_once_leave_one(database: str) -> None:
+    async def work(office: Office) -> None:
+        await office.accounts.add("second", "admin", OTHER, "admin")
+        other = Office(database)
+        try:
+            for _ in range(8):
+                acts = office.accounts.disable("admin", "second"), other.accounts.disable("second", "admin")
+                told = await asyncio.gather(*acts, return_exceptions=True)
+                left = [account.name for account in await office.accounts.all() if not account.disabled]
+                assert len(left) == 1, told
+                assert [type(one) for one in told if one is not None] == [AccountError]
+                for name in ("admin", "second"):
+                    await office.accounts.enable(name, left[0])
+        finally:
+            await other.engine.dispose()
+
+    during(database, work)
+
+
 def test_every_act_is_recorded(database: str) -> None:
     async def work(office: Office) -> None:
         await office.accounts.add("li", "clinician", OTHER, "admin")

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from databases import new_database
 from playwright.sync_api import Browser, expect
+from postgres_server import new_database
 from test_browser import PATIENCE, Server, browser, put
 
 __all__ = ["browser"]
