@@ -15,11 +15,11 @@ from app.admin_form import Sent
 from app.admin_page import PageNumber, Part, admin_page, admin_router, part_of
 from app.admin_releases import row_of
 from app.problems import Problem
-from app.release_acts import StaleError, collect_seen, going, publish_seen, rollback_seen
+from app.release_acts import StaleError, collect_seen, discard_seen, publish_seen, rollback_seen
 from app.release_words import ACTIONS, counted, details_told
 from app.service import Serving
 from indexer.changes import CHANGES, Change, DocumentChange
-from indexer.collecting import KEPT
+from indexer.collecting import KEPT, going
 from indexer.comparing import Comparison, compare_releases
 from indexer.errors import IndexFolderError, IndexMissingError
 from indexer.record import Entry, read_log
@@ -87,6 +87,7 @@ def release(
         others=others,
         left_out=left_out(manifest, entries),
         entries_told=told(entries),
+        can_go=release_id != published and (not published or release_id in going(index, 0)),
         running=service.checks.is_running(index, release_id),
         checked=service.checks.latest(index, release_id),
     )
@@ -110,6 +111,14 @@ def publish(request: Request, service: Serving, who: Who, release_id: str, sent:
     except StaleError as stale:
         return refused(request, stale, address_of(release_id))
     return RedirectResponse(f"{address_of(release_id)}#acts", 303)
+
+
+@router.post("/releases/{release_id}/discard")
+def discard(service: Serving, who: Who, release_id: str, sent: Sent) -> Response:
+    """Remove a release that is not wanted."""
+    if not discard_seen(service.shelf.index, release_id, user=who.name, why=sent.why):
+        raise Problem(409, f"版本 `{release_id[:80]}` 正有人在看（可能是打开着的引用），没有放弃。请稍后再试。")
+    return RedirectResponse("/admin", 303)
 
 
 @router.get("/rollback", response_class=HTMLResponse)

@@ -4,10 +4,10 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
-from indexer.collecting import Collected, collect_releases
+from indexer.collecting import Collected, collect_releases, discard_release, going
 from indexer.errors import IndexMissingError
 from indexer.record import Entry, read_log
-from indexer.release import current_id, list_releases, publish_release, published_id, read_manifest, release_ids, rollback_release
+from indexer.release import current_id, publish_release, published_id, read_manifest, release_ids, rollback_release
 
 _SWITCHING = threading.Lock()
 _SWITCHES = ("publish", "rollback", "found")
@@ -50,17 +50,6 @@ def rollback_seen(index: Path, *, seen: str, user: str, why: str) -> str:
         return published
 
 
-def going(index: Path, keep: int) -> tuple[str, ...]:
-    """The releases that collecting would remove unless somebody reads them: all but the newest, the published one and its parent.
-
-    Raises IndexMissingError where nothing is published.
-    """
-    published = current_id(index)
-    newest = [manifest.id for manifest in list_releases(index)]
-    kept = {published, read_manifest(index, published).parent, *newest[max(0, len(newest) - keep) :]}
-    return tuple(release_id for release_id in release_ids(index) if release_id not in kept)
-
-
 def collect_seen(index: Path, keep: int, *, seen: Collection[str], user: str, why: str) -> Collected | None:
     """Collect where nothing goes but what was `seen`; None where all of that is gone already.
 
@@ -73,6 +62,12 @@ def collect_seen(index: Path, keep: int, *, seen: Collection[str], user: str, wh
         if not set(now) <= set(seen):
             raise _stale(index, current_id(index))
         return collect_releases(index, keep=keep, user=user, why=why)
+
+
+def discard_seen(index: Path, release_id: str, *, user: str, why: str) -> bool:
+    """Remove a release; whether it is gone, as it is where that was done already. Raises the errors of `discard_release`."""
+    with _SWITCHING:
+        return release_id not in release_ids(index) or discard_release(index, release_id, user=user, why=why)
 
 
 def _stale(index: Path, published: str) -> StaleError:

@@ -1,6 +1,8 @@
 """One process that serves the chat, the pages and the HTTP interface."""
 
 import asyncio
+import contextlib
+import fcntl
 import gc
 import logging
 import os
@@ -157,6 +159,18 @@ def _log_requests() -> None:
     requests.propagate = False
 
 
+def _remove_left_files(folder: Path) -> None:
+    """Remove what people attached and Chainlit left behind when it was stopped, unless another process uses the folder now.
+
+    The lock is shared for as long as this process lives.
+    """
+    lock = os.open(folder / "in-use", os.O_RDWR | os.O_CREAT, 0o600)
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder / ".files", ignore_errors=True)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+
+
 def create_application(settings: ServerSettings) -> Any:
     """The ASGI application. Chainlit reads its settings at import, so they are laid out first."""
     settings.export()
@@ -164,7 +178,7 @@ def create_application(settings: ServerSettings) -> Any:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        shutil.rmtree(folder / ".files", ignore_errors=True)  # what people attached; Chainlit leaves it behind when it is stopped
+        _remove_left_files(folder)
         os.umask(0o077)  # conversations are for their user alone
     except OSError as error:
         raise ServeError(f"不能写 `{settings.state}`：{error.strerror}", "换一个位置：--state 文件夹") from error

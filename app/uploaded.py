@@ -52,7 +52,7 @@ class Uploaded:
     @property
     def mark(self) -> str:
         """What stands above every answer from it."""
-        return f"{ONLY_UPLOADED}“{self.name}”，没有查知识库；这条回答不存入记录，文件随对话删除。"
+        return f"{ONLY_UPLOADED}“{self.name}”，没有查知识库；这条回答没有记录编号，文件随会话删除，引用的原句留在这条对话里。"
 
     def message(self) -> str:
         """What was read and what was not, in Markdown."""

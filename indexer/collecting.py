@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.errors import IndexDamagedError
+from indexer.errors import IndexDamagedError, IndexWriteError
 from indexer.locking import held_alone, sync_folder, write_lock, writing
 from indexer.release import current_id, list_releases, read_manifest, record_act, release_folder, release_ids
 
@@ -28,27 +28,46 @@ def collect_releases(index: Path, *, keep: int = KEPT, user: str = "", why: str 
     Raises IndexMissingError where nothing is published, IndexDamagedError or IndexWriteError.
     """
     with write_lock(index, "清除旧版本", user):
-        current = current_id(index)
-        kept = _kept(index, current, keep)
         removed: list[str] = []
         in_use: list[str] = []
         freed = 0
-        for release_id in release_ids(index):
-            if release_id in kept:
-                continue
-            folder = release_folder(index, release_id)
-            with held_alone(folder) as alone:
-                if alone:
-                    freed += _size(folder)
-                    _remove(index, release_id, user, why)
-            (removed if alone else in_use).append(release_id)
+        for release_id in going(index, keep):
+            size = _size(release_folder(index, release_id))
+            if _removed(index, release_id, user, why):
+                removed.append(release_id)
+                freed += size
+            else:
+                in_use.append(release_id)
         shutil.rmtree(index / REMOVING, ignore_errors=True)  # with what a killed one left
     return Collected(tuple(removed), tuple(release_ids(index)), tuple(in_use), freed)
 
 
-def _kept(index: Path, current: str, keep: int) -> set[str]:
+def going(index: Path, keep: int) -> tuple[str, ...]:
+    """The releases that collecting would remove unless somebody reads them. Raises IndexMissingError where nothing is published."""
+    published = current_id(index)
     newest = [manifest.id for manifest in list_releases(index)]
-    return {current, read_manifest(index, current).parent, *newest[max(0, len(newest) - keep) :]}
+    kept = {published, read_manifest(index, published).parent, *newest[max(0, len(newest) - keep) :]}
+    return tuple(release_id for release_id in release_ids(index) if release_id not in kept)
+
+
+def discard_release(index: Path, release_id: str, *, user: str = "", why: str = "") -> bool:
+    """Remove a release that is not wanted; whether it is gone, which it is not while somebody reads it.
+
+    Raises IndexMissingError for one that is not there, IndexWriteError for the published one and the one before it.
+    """
+    with write_lock(index, "放弃一个版本", user):
+        read_manifest(index, release_id)
+        if release_id not in going(index, 0):
+            hint = "发布另一版之后再试"
+            raise IndexWriteError(f"版本 `{release_id}` 在发布中，或是发布中版本的上一版，不能放弃", hint)
+        return _removed(index, release_id, user, why)
+
+
+def _removed(index: Path, release_id: str, user: str, why: str) -> bool:
+    with held_alone(release_folder(index, release_id)) as alone:
+        if alone:
+            _remove(index, release_id, user, why)
+    return alone
 
 
 def _remove(index: Path, release_id: str, user: str, why: str) -> None:

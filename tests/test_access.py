@@ -21,6 +21,7 @@ SCOPES = {
     "/drugs/interactions/suggest": "drugs",
     "/drugs/{document_id:path}": "drugs",
     "/admin": "admin",
+    "/admin/releases/{release_id}/discard": "admin",
     "/admin/knowledge": "admin",
     "/admin/knowledge/upload": "admin",
     "/admin/knowledge/remove": "admin",
@@ -119,6 +120,7 @@ def test_from_elsewhere_nothing_is_answered_but_health(sample_index: Path) -> No
                 "/upload",
                 "/remove",
                 "/stop",
+                "/discard",
             )
         )
     ]

@@ -74,7 +74,7 @@ def test_publish_ask_roll_back_ask(browser: Browser, server: Server, script: boo
         page.get_by_role("button", name="核对这一版").click()
         if script:
             expect(page.get_by_text("核对：完好")).to_be_visible()
-        page.get_by_label("缘由").fill("两人核对无误")
+        page.get_by_label("缘由").first.fill("两人核对无误")
         page.get_by_role("button", name="发布这一版").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("发布中")
         expect(page.get_by_role("table", name="记录，新的在前")).to_contain_text("两人核对无误")
@@ -96,7 +96,7 @@ def test_without_a_reason_the_page_keeps_the_act_back(browser: Browser, server: 
         page.goto(f"{server.url}/admin")
         page.get_by_role("table").get_by_role("link").first.click()
         page.get_by_role("button", name="发布这一版").click()
-        assert page.get_by_label("缘由").evaluate("field => field.matches(':invalid')")
+        assert page.get_by_label("缘由").first.evaluate("field => field.matches(':invalid')")
         expect(page.get_by_role("heading", level=1)).not_to_contain_text("发布中")
 
 

@@ -17,14 +17,13 @@ from test_drug_pages import words
 
 from app.admin_page import Part, entries_of, part_of
 from app.guard import Guard
-from app.release_acts import going
 from app.release_checks import ReleaseChecks
 from app.rendering import POLICY
 from app.site import create_site
 from indexer.build import build_release
-from indexer.collecting import collect_releases
+from indexer.collecting import collect_releases, going
 from indexer.record import read_log
-from indexer.release import current_id, list_releases, open_release, publish_release
+from indexer.release import current_id, list_releases, open_release
 
 Write = Callable[..., Path]
 HOSTILE = "<script>alert(1)</script>\"&'{{7*7}}"
@@ -348,14 +347,16 @@ def test_a_release_that_is_open_stays(tmp_path: Path, write_lines: Write) -> Non
     held.close()
 
 
-@pytest.mark.parametrize("keep", [0, 1, 2, 3, 9])
-def test_what_is_said_to_go_is_what_goes(tmp_path: Path, write_lines: Write, keep: int) -> None:
-    index = tmp_path / "index"
-    for number in range(4):
-        build_release(index, [write_lines([drug("甲药", f"一次{number + 1}mg。")])])
-    publish_release(index, ids(index)[1])
-    said = going(index, keep)
-    assert collect_releases(index, keep=keep).removed == said
+def test_a_release_is_discarded_once_with_a_reason(client: TestClient, index: Path) -> None:
+    first, second = ids(index)
+    assert "放弃这一版" in words(client.get(f"/admin/releases/{second}").text)
+    assert "放弃这一版" not in words(client.get(f"/admin/releases/{first}").text)
+    assert send(client, f"/admin/releases/{second}/discard", why="").status_code == 422
+    assert send(client, f"/admin/releases/{first}/discard", why="误点").status_code == 503
+    for _ in range(2):
+        assert send(client, f"/admin/releases/{second}/discard", why="剂量有误").headers["location"] == "/admin"
+    assert ids(index) == [first]
+    assert [(entry.action, entry.why) for entry in read_log(index)][-1] == ("collect", "剂量有误")
 
 
 def test_the_record_is_shown_and_its_chain_checked(client: TestClient, index: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from indexer.build import build_release
-from indexer.collecting import collect_releases, shown_size
-from indexer.errors import IndexMissingError
+from indexer.collecting import collect_releases, discard_release, shown_size
+from indexer.errors import IndexMissingError, IndexWriteError
 from indexer.record import read_log
 from indexer.release import current_id, list_releases, open_release, publish_release, release_ids, rollback_release
 from indexer.search import search
@@ -47,6 +47,27 @@ def test_the_newest_are_kept_and_so_is_an_older_one_that_is_published(index: Pat
     publish_release(index, ids[1])
     assert collect_releases(index, keep=2).removed == (ids[2],)
     assert set(release_ids(index)) == {ids[0], ids[1], ids[3], ids[4]}
+
+
+def test_a_release_that_is_not_wanted_goes(index: Path, write_lines: Write) -> None:
+    unwanted = build_release(index, [write_lines([row("用于腹痛。")])], publish=False).release
+    assert discard_release(index, unwanted, user="张药师", why="剂量有误")
+    assert unwanted not in release_ids(index)
+    entry = read_log(index)[-1]
+    assert (entry.action, entry.release, entry.user, entry.why) == ("collect", unwanted, "张药师", "剂量有误")
+    with pytest.raises(IndexMissingError):
+        discard_release(index, unwanted)
+
+
+def test_the_published_release_and_the_one_before_it_are_not_discarded(index: Path) -> None:
+    ids = built(index)
+    for kept in ids[3:]:
+        with pytest.raises(IndexWriteError, match=f"版本 `{kept}` 在发布中，或是发布中版本的上一版"):
+            discard_release(index, kept)
+    opened = open_release(index, ids[0])
+    assert not discard_release(index, ids[0])
+    opened.close()
+    assert set(release_ids(index)) == set(ids)
 
 
 def test_a_release_that_somebody_reads_stays_until_they_let_go(index: Path) -> None:

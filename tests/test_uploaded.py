@@ -1,6 +1,8 @@
 """A document brought into a conversation: what is read, what is refused, and that it goes."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ def test_an_answer_is_from_the_document_alone_with_its_page_and_says_so(tmp_path
     assert {citation.unit.page for citation in answer.citations} == {2}
     assert all(sentence.citations for sentence in answer.sentences)
     first, _ = leading(answer.notices)
-    assert first[0] == "仅依据您上传的文件“新药 说明书.pdf”，没有查知识库；这条回答不存入记录，文件随对话删除。"
+    assert first[0] == "仅依据您上传的文件“新药 说明书.pdf”，没有查知识库；这条回答没有记录编号，文件随会话删除，引用的原句留在这条对话里。"
     assert list(tmp_path.iterdir()) == [found.folder]
 
 
@@ -106,3 +108,26 @@ def test_a_reopened_answer_says_that_its_document_is_gone(tmp_path: Path, sample
     assert rows
     mark_rows(sample, [{"name": "Sources", "props": {"rows": rows}}])
     assert {row["superseded"] for row in rows} == {"来自当时上传的文件；文件已随对话删除，不能再打开。"}
+
+
+def test_files_left_behind_go_with_the_next_start_unless_another_process_runs(tmp_path: Path) -> None:
+    def left() -> bool:
+        return (tmp_path / ".files" / "session").exists()
+
+    def start(last: str) -> subprocess.Popen[str]:
+        first = f"from pathlib import Path; from app.server import _remove_left_files as remove; remove(Path({str(tmp_path)!r}))"
+        code = f"{first}; print(1, flush=True); {last}"
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "1\n"
+        return process
+
+    (tmp_path / ".files" / "session").mkdir(parents=True)
+    first = start("input()")
+    assert not left()
+    (tmp_path / ".files" / "session").mkdir(parents=True)
+    start("").communicate()
+    assert left()
+    first.communicate("\n")
+    start("").communicate()
+    assert not left()
