@@ -14,8 +14,9 @@ ask: $(VENV)/core
 	@test -d var/index/releases || $(BIN)/qizhen index build
 	@$(BIN)/qizhen ask "$(Q)" $(ARGS)
 
+# Tests of one file share a server or an index, so they stay together.
 test: lint browser
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/all
 	$(BIN)/ruff format --check .
