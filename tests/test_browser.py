@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 from openai_server import OpenAIServer
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as TookTooLong
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 CHROMIUM = shutil.which("chromium")
@@ -99,9 +101,14 @@ def open_page(browser: Browser, server: Server) -> Iterator[Page]:
 
 
 def put(page: Page, question: str) -> None:
-    page.click("#chat-input")
-    page.keyboard.insert_text(question)
-    page.locator("#chat-submit:enabled").click()
+    """Ask. Chainlit lays its page out anew when the first answer is there, and what was just typed is gone: then it is typed again."""
+    for _ in range(5):
+        page.click("#chat-input")
+        page.keyboard.press("Control+A")
+        page.keyboard.insert_text(question)
+        with suppress(TookTooLong):
+            page.locator("#chat-submit:enabled").click(timeout=PATIENCE / 5)
+            break
     expect(page.get_by_text(question, exact=True).first).to_be_visible()
 
 
