@@ -25,7 +25,7 @@ FLAGS = """
 --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
 --disable-component-update --disable-sync
 """.split()
-PATIENCE = 20_000  # milliseconds; two busy cores
+PATIENCE = 40_000  # milliseconds; two busy cores
 
 
 class Server:
