@@ -1,6 +1,6 @@
 """An answer as it leaves the chat, copied or in a file: sentences with their marks, sources with the words that were cited."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -99,7 +99,8 @@ def _label(citation: Citation) -> str:
 
 def sheet_json(sheet: AnswerSheet) -> dict[str, Any]:
     """A sheet as values that JSON holds."""
-    return asdict(sheet)
+    values: dict[str, Any] = _SHEET.dump_python(sheet, mode="json")
+    return values
 
 
 def read_sheet(values: object) -> AnswerSheet | None:

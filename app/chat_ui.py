@@ -22,12 +22,10 @@ from app.chat_door import handed_over
 from app.generators import QuotingGenerator
 from app.history import ChatHistory
 from app.next_questions import next_questions
-from app.open_generator import on_offer
 from app.problems import Problem
 from app.question import Turn
 from app.server import conversations, service, shelf
 from app.service import Told
-from app.settings import model_settings
 from app.shown_element import ShownElement
 from app.superseded import mark_rows, superseded
 from app.uploaded import ONE_FILE, REMOVED, Uploaded, Uploads
@@ -82,15 +80,15 @@ async def _offer() -> None:
         id=chat_card.COMMAND, description=chat_card.ABOUT, icon="pill", button=True, persistent=False, selected=False
     )
     await cl.context.emitter.set_commands([command])
-    labels = on_offer(model_settings())
+    labels = service().offered()
     if len(labels) > 1:
         items = {label: name for name, label in labels.items()}
         await cl.ChatSettings([Select(id=_GENERATOR, label=layout.ANSWERED_BY, items=items, initial_value=_chosen(labels))]).send()
 
 
-def _chosen(labels: dict[str, str]) -> str:
+def _chosen(labels: Mapping[str, str]) -> str:
     """The generator this conversation is answered by, of those on offer. The browser says which, so only one of them counts."""
-    chosen = (cl.user_session.get("chat_settings") or {}).get(_GENERATOR)
+    chosen: str = (cl.user_session.get("chat_settings") or {}).get(_GENERATOR, "")
     return chosen if chosen in labels else next(iter(labels))
 
 
@@ -106,7 +104,7 @@ async def answer_message(message: cl.Message) -> None:
         if message.command == chat_card.COMMAND:
             await _show_card(shown, message.content)
         else:
-            await _follow(shown, message.content, turns, _chosen(on_offer(model_settings())))
+            await _follow(shown, message.content, turns, _chosen(service().offered()))
 
     await _told_of_faults(shown, work())
 
@@ -240,7 +238,9 @@ async def _show(shown: cl.Message, told: Told, asking: Asking, uploaded: Uploade
 
 async def _next(answer: Answer, asking: Asking, uploaded: Uploaded | None) -> list[ShownElement]:
     """What else can be asked of the same drug or disease."""
-    release = uploaded.release if uploaded else await asyncio.to_thread(shelf().get, answer.release)
+    release = uploaded.release if uploaded else shelf().at_hand(answer.release)
+    if release is None:
+        release = await asyncio.to_thread(shelf().get, answer.release)
     offered = [{"title": n.section, "question": n.question} for n in next_questions(release, answer, asking.history)]
     props = {"label": layout.ASK_NEXT, "candidates": offered}
     return [ShownElement(name="Candidates", display="inline", props=props)] if offered else []
@@ -249,7 +249,7 @@ async def _next(answer: Answer, asking: Asking, uploaded: Uploaded | None) -> li
 @cl.action_callback("retry")
 async def retry(action: cl.Action) -> dict[str, bool]:
     """Ask a question of this conversation again of another generator. What comes from the browser is checked."""
-    labels = on_offer(model_settings())
+    labels = service().offered()
     question, chosen = action.payload.get("question"), action.payload.get("generator")
     messages = cl.chat_context.get()
     asked = [at for at, message in enumerate(messages) if message.type == "user_message" and message.content == question]
@@ -264,7 +264,7 @@ async def retry(action: cl.Action) -> dict[str, bool]:
 
 def _tools(told: Told, asking: Asking) -> ShownElement:
     sheet = sheet_of(told.answer, told.record)
-    others = [{"name": name, "label": label} for name, label in on_offer(model_settings()).items() if name != asking.generator]
+    others = [{"name": name, "label": label} for name, label in service().offered().items() if name != asking.generator]
     props = {
         "text": plain_text(sheet),
         "html": html_text(sheet),

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from app.problems import Problem
@@ -32,6 +33,15 @@ class Desk:
         pending = self._threads.submit(work)
         pending.add_done_callback(lambda _: self._leave())
         return await asyncio.wrap_future(pending)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place for one piece of work that is done elsewhere. Raises Problem 503 where too many are taken."""
+        self._take()
+        try:
+            yield
+        finally:
+            self._leave()
 
     async def follow(self, steps: Iterator[Result]) -> AsyncIterator[Result]:
         """The steps of an iterator as they come. Whoever stops listening closes it, as soon as its present step is done."""

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.database import in_thread
 
 PATIENCE = 10.0  # seconds for a commit
+_BREATH = 0.01  # seconds between two commits, where many write: whoever is alone waits for none
 # The database itself fails, not a row.
 _DOWN = (OperationalError, InterfaceError, OSError, TimeoutError)
 _COMMITTING = ThreadPoolExecutor(max_workers=4, thread_name_prefix="commit")
@@ -82,6 +83,8 @@ class GroupCommit:
                 await self._one_by_one(batch)
             for write in batch:
                 _settle(write)
+            if self._waiting:
+                await asyncio.sleep(_BREATH)
 
     async def _one_by_one(self, batch: list[_Write]) -> None:
         """One row that the database refuses keeps no other from being written."""

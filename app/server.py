@@ -20,6 +20,7 @@ from app.access import is_loopback
 from app.accounts import Accounts
 from app.answer_settings import settings_of
 from app.answer_store import AnswerStore
+from app.answerer import Answerer
 from app.build_job import BuildJob
 from app.database import open_database, prepare_database
 from app.doorkeeper import Doorkeeper
@@ -31,7 +32,17 @@ from app.guard import Guard
 from app.idempotency import Repeats
 from app.open_generator import on_offer, open_generator
 from app.service import Service
-from app.settings import ServerSettings, database_url, history_url, keep_days, log_questions, model_settings, reranker_name, server_settings
+from app.settings import (
+    ServerSettings,
+    answers_apart,
+    database_url,
+    history_url,
+    keep_days,
+    log_questions,
+    model_settings,
+    reranker_name,
+    server_settings,
+)
 from app.shelf import ReleaseShelf
 from indexer.errors import ServeError
 
@@ -54,6 +65,12 @@ def generator(name: str = "") -> Generator:
 
 
 @cache
+def offered() -> dict[str, str]:
+    """What answers can be chosen in this process: name to label, the default first."""
+    return on_offer(model_settings())
+
+
+@cache
 def conversations() -> GroupCommit:
     """What writes the chat's conversations."""
     return GroupCommit(open_database(history_url(server_settings().state)), patience=_UNHURRIED, gather=_GATHER)
@@ -68,7 +85,7 @@ def service() -> Service:
     return Service(
         shelf(),
         generator,
-        lambda: on_offer(model_settings()),
+        offered,
         log_questions(),
         records=AnswerStore(engine),
         repeats=Repeats(engine),
@@ -77,6 +94,7 @@ def service() -> Service:
         keep_days=keep_days(),
         doorkeeper=Doorkeeper(engine),
         over_https=settings.https,
+        answerer=Answerer(settings.index, reranker_name()) if answers_apart() else None,
         uploads=state / "knowledge",
         builds=BuildJob(state / "build.json"),
         settings=lambda name: settings_of(name, reranker_name(), model_settings()),

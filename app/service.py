@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.answer_record import Asking, record_of
 from app.answer_store import AnswerStore
+from app.answerer import Answerer
 from app.answering import Answer, Found, Said, ask_by_sentence
 from app.build_job import BuildJob
 from app.database import cause_of
@@ -26,7 +27,7 @@ from app.generators import Generator, QuotingGenerator
 from app.group_commit import GroupCommit
 from app.idempotency import Repeats
 from app.problems import Problem
-from app.question import check_text
+from app.question import Turn, check_text
 from app.release_checks import ReleaseChecks
 from app.shelf import ReleaseShelf
 from indexer.release import Release
@@ -61,7 +62,7 @@ class Service:
 
     Quick work and language models have desks of their own, so that a slow model keeps nobody from quotes or look-ups. `settings` says what
     a generator's text depends on; without `records` nothing is recorded. What is in `keeping` is kept for `keep_days` (0: for ever).
-    `conversations` writes what the chat keeps, `sessions` counts the conversations that are open.
+    `conversations` writes what the chat keeps, `sessions` counts the conversations that are open. The `answerer` finds quotes beside it.
     """
 
     shelf: ReleaseShelf
@@ -75,6 +76,7 @@ class Service:
     keep_days: int = 0
     doorkeeper: Doorkeeper | None = None
     over_https: bool = False
+    answerer: Answerer | None = None
     uploads: Path | None = None
     builds: BuildJob | None = None
     settings: Callable[[str], Mapping[str, str]] = _no_settings
@@ -90,9 +92,13 @@ class Service:
         """For as long as the server runs: what must be forgotten is, at the start and daily; at the end nothing stays unwritten."""
         stopping = asyncio.Event()
         forgetting = asyncio.create_task(self._forget(stopping))
+        answering = asyncio.create_task(self.answerer.run()) if self.answerer else None
         if self.doorkeeper:
             await self.doorkeeper.sign_ins.prepare()
         yield
+        if answering:
+            answering.cancel()
+            await asyncio.wait([answering])
         stopping.set()
         await forgetting
         if self.records:
@@ -120,30 +126,33 @@ class Service:
         for those of the program itself. With a `release` of somebody's own, it is answered from that and not recorded.
         """
         chosen, text = self.chosen(asking.generator), check_text(asking.question)
-        settings: Mapping[str, str] = {}
+        quoting = chosen == QuotingGenerator.name
+        settings = self.settings(chosen) if quoting else {}  # a model's are digests of its files
 
         def started() -> Iterator[Step]:
             nonlocal settings
             generator = self.generator(chosen)
-            settings = self.settings(chosen)
+            settings = settings or self.settings(chosen)
             yield from ask_by_sentence(release or self.shelf.current(), text, asking.history, generator)
 
-        async with aclosing(self._worked(chosen, started())) as steps:
+        steps = self._quotes(text, asking.history, release, started()) if quoting else self.models.follow(started())
+        async with aclosing(steps):  # type: ignore[type-var]
             async for step in steps:
                 if isinstance(step, Answer):
                     yield Told(step, "") if release else await self._told(replace(asking, question=text), step, chosen, settings)
                 else:
                     yield step
 
-    async def _worked(self, chosen: str, steps: Iterator[Step]) -> AsyncGenerator[Step]:
-        """The steps as they come. Quotes come together: waking a thread for each takes longer than finding it."""
-        if chosen == QuotingGenerator.name:
-            for step in await self.quick.do(lambda: list(steps)):
-                yield step
-            return
-        async with aclosing(self.models.follow(steps)) as following:  # type: ignore[type-var]
-            async for step in following:
-                yield step
+    async def _quotes(self, text: str, history: Sequence[Turn], release: Release | None, here: Iterator[Step]) -> AsyncGenerator[Step]:
+        """Quotes come together: waking a thread for each takes longer than finding it. They are found `here` where nobody else does."""
+        quoted = None
+        if self.answerer and release is None:
+            with self.quick.place():
+                quoted = await self.answerer.quoted(text, history)
+        if quoted is None:
+            quoted = await self.quick.do(lambda: list(here))
+        for step in quoted:
+            yield step
 
     def chosen(self, name: str) -> str:
         """The generator of that name, the default for none. Raises Problem 422 for one that is not on offer."""

@@ -86,6 +86,11 @@ def keep_days() -> int:
     return int(days)
 
 
+def answers_apart() -> bool:
+    """Whether quotes are found in a process beside the server; not where there is one processor only, or less memory is wanted."""
+    return os.environ.get("QIZHEN_ANSWER_PROCESS", "") != "0" and (os.cpu_count() or 1) > 1
+
+
 def export_font() -> str:
     """The file of the font for PDF files; "" for the best that this machine has."""
     return os.environ.get("QIZHEN_FONT", "")

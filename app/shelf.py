@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -55,17 +56,22 @@ class ReleaseShelf:
         """A release by id, published or not. Raises the errors of `open_release`."""
         return self._opening(release_id).result()
 
-    def watch(self) -> None:
-        """From now on, open what is published before anybody asks, and then lay out what the look-up of drugs needs."""
-        threading.Thread(target=self._look, name="releases", daemon=True).start()
+    def at_hand(self, release_id: str) -> Release | None:
+        """As `get`, without waiting: None for one that is not open."""
+        opening = self._open.get(release_id)
+        return opening.result() if opening and opening.done() and not opening.exception() else None
 
-    def _look(self) -> None:
+    def watch(self, opened: Callable[[Release], object] = drug_names.prepare) -> None:
+        """From now on, open what is published before anybody asks, and then lay out what the look-up of drugs needs, or do what is told."""
+        threading.Thread(target=self._look, args=(opened,), name="releases", daemon=True).start()
+
+    def _look(self, opened: Callable[[Release], object]) -> None:
         seen = ""
         while True:
             with contextlib.suppress(QizhenError, OSError):
                 if current_id(self.index) != seen:
                     release = self.current()
-                    drug_names.prepare(release)
+                    opened(release)
                     seen = release.id
             time.sleep(_LOOK_EVERY)
 

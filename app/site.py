@@ -27,6 +27,7 @@ from app import (
     probes,
 )
 from app.access import LOCAL
+from app.chat_waits import take_out_waits
 from app.problems import word_problems
 from app.service import Service
 from app.watch import Watch
@@ -90,6 +91,7 @@ def create_chat() -> FastAPI:
     """Chainlit. It reads its environment when it is imported, so that must be laid out before."""
     from chainlit.utils import mount_chainlit
 
+    take_out_waits()
     chat = FastAPI(title="启真", openapi_url=None, docs_url=None, redoc_url=None)
     mount_chainlit(app=chat, target=str(Path(__file__).parent / "chat_ui.py"), path="/")
     return chat

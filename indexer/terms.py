@@ -22,6 +22,16 @@ def _simplified() -> dict[int, str]:
     return {code: plain for code, plain in pairs if len(plain) == 1 and plain != chr(code)}
 
 
+@cache
+def _traditional() -> re.Pattern[str]:
+    """Any Traditional character. Looking for one takes a tenth of the time of translating a text that has none."""
+    return re.compile(f"[{''.join(map(chr, _simplified()))}]")
+
+
+def _to_simplified(text: str) -> str:
+    return text.translate(_simplified()) if _traditional().search(text) else text
+
+
 def tidy(text: str) -> str:
     """Full width to half width and compatibility forms to plain ones (Unicode NFKC)."""
     return unicodedata.normalize("NFKC", text)
@@ -35,13 +45,13 @@ def fold(text: str) -> str:
     lowered = plain.lower()
     if len(lowered) != len(plain) or "Σ" in plain:  # letters that become two, and the one whose small form depends on its place
         lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in plain)
-    return lowered.translate(_simplified())
+    return _to_simplified(lowered)
 
 
 def fold_character(character: str) -> str:
     """As `fold`, for one character that is in its compatibility form already."""
     lowered = character.lower()
-    return (lowered if len(lowered) == 1 else character).translate(_simplified())
+    return _to_simplified(lowered if len(lowered) == 1 else character)
 
 
 def bare(text: str) -> str:

@@ -247,9 +247,10 @@ async def measure(options: argparse.Namespace, state: Path) -> bool:
 
 
 def _processor(process: int) -> float:
-    """Seconds of processor time that a process has taken so far (proc(5), fields 14 and 15)."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Seconds of processor time that a process and those it started have taken so far (proc(5), fields 14 and 15)."""
+    family = [str(process), *Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    fields = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in family]
+    return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def _print(name: str, people: int, told: Sequence[Told], kept: int, waited: Sequence[str], each: float) -> bool:
