@@ -138,6 +138,8 @@ def rollback(request: Request, service: Serving, who: Who, sent: Sent) -> Respon
         back = rollback_seen(service.shelf.index, seen=sent.one("published"), user=who.name, why=sent.why)
     except StaleError as stale:
         return refused(request, stale, "/admin/rollback")
+    except IndexMissingError:
+        raise Problem(409, "上一个版本已被清除，或者没有上一版，无法回退。可以在版本页发布别的版本。") from None
     return RedirectResponse(f"{address_of(back)}#acts", 303)
 
 

@@ -1,5 +1,7 @@
 """Every state of the chat as axe-core sees it, and by keyboard alone: one browser for all of it."""
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
@@ -13,7 +15,32 @@ BAD = ("serious", "critical")
 def faults(page: Page) -> list[str]:
     page.wait_for_timeout(400)  # what slides in is of half a colour
     found = Axe().run(page).response["violations"]
-    return [f"{rule['id']}: {node['html'][:120]}" for rule in found if rule["impact"] in BAD for node in rule["nodes"]]
+    named = [f"{rule['id']}: {node['html'][:120]}" for rule in found if rule["impact"] in BAD for node in rule["nodes"]]
+    return named + [f"not Chinese: {text}" for text in foreign(page)]
+
+
+# What a person reads, or a screen reader says: texts and names of what is visible, but for the words of documents.
+SPOKEN = """() => {
+  const told = []
+  for (const element of document.querySelectorAll('[aria-label], [title], img[alt], [placeholder]')) {
+    if (!element.checkVisibility()) continue
+    for (const name of ['aria-label', 'title', 'alt', 'placeholder']) told.push(element.getAttribute(name) || '')
+  }
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (walker.nextNode()) {
+    const around = walker.currentNode.parentElement
+    const passed = around.closest('[aria-label], script, style, .qz-source, .qz-card')
+    if (around.checkVisibility() && !passed) told.push(walker.currentNode.textContent)
+  }
+  return told
+}"""
+NAMES = {"qizhen", "mini", "Word", "PDF", "Ctrl", "Enter", "Shift", "Esc", "UTC"}
+RECORD = re.compile("[0-9A-Z]{4}(?:-[0-9A-Z]{4})+")
+
+
+def foreign(page: Page) -> list[str]:
+    """What is said in other words than Chinese ones."""
+    return sorted({text for text in page.evaluate(SPOKEN) if set(re.findall("[A-Za-z]{3,}", RECORD.sub("", text))) - NAMES})
 
 
 def test_axe_finds_nothing_serious_in_any_state_of_the_chat(page: Page) -> None:

@@ -331,6 +331,10 @@ def test_a_release_whose_parent_was_collected_is_shown_and_can_be_published(tmp_
     assert rollback.status_code == 200
     assert f"的上一版{first}已被清除，无法回退" in words(rollback.text)
     assert "<form" not in rollback.text.split("<main", 1)[1]
+    refused = send(client, "/admin/rollback/confirmed", published=second, why="退到之前")
+    assert refused.status_code == 409
+    assert "无法回退" in words(refused.text)
+    assert str(index) not in refused.text
 
 
 def test_a_release_that_is_open_stays(tmp_path: Path, write_lines: Write) -> None:

@@ -304,6 +304,69 @@ def test_a_large_body_is_refused(li: Attacker) -> None:
     assert answer.status_code == 413
 
 
+def uploaded(who: Attacker, session: str, name: str = "院内.txt", content: bytes = b"x", kind: str = "text/plain") -> httpx.Response:
+    return who.post(f"/project/file?session_id={session}", files={"file": (name, content, kind)})
+
+
+def test_a_file_goes_to_no_session_of_another_and_none_is_too_large(li: Attacker, wang: Attacker) -> None:
+    chat = li.chat()
+    chat.say("connection_successful")
+    assert uploaded(wang, chat.session).status_code in (401, 403)
+    assert uploaded(li, chat.session, content=b"x" * (21 << 20)).status_code in (400, 413)
+    assert uploaded(li, chat.session, "a.exe", kind="application/x-msdownload").status_code == 400
+    kept = uploaded(li, chat.session)
+    assert kept.status_code == 200
+    assert wang.get(f"/project/file/{kept.json()['id']}?session_id={chat.session}").status_code in (401, 403)
+    chat.socket.close()
+
+
+def test_an_uploaded_document_opens_in_no_other_conversation(li: Attacker, wang: Attacker) -> None:
+    chat, others = li.chat(), wang.chat()
+    text = "甲乙胶囊\n【适应症】\n用于秘密试验。\n【用法用量】\n口服。成人一次一粒，一日两次。\n".encode()
+    chat.say("connection_successful")
+    kept = uploaded(li, chat.session, "甲乙胶囊.txt", text).json()["id"]
+    message = {"id": str(uuid.uuid4()), "name": "li", "type": "user_message", "output": "甲乙胶囊的适应症？", "createdAt": ""}
+    chat.say("client_message", {"message": message, "fileReferences": [{"id": kept}]})
+    cited = {}
+    while not cited:
+        [element] = chat.hear("element")
+        props = element.get("props") or {}
+        cited = next((citation for row in props.get("rows", []) for citation in row["citations"]), {})
+    assert cited["document"]
+    others.say("connection_successful")
+    payload = {**cited, "whole": True}
+    for who, session, opens in ((li, chat.session, True), (wang, others.session, False)):
+        action = {"id": "x", "name": "open_source", "payload": payload, "label": "", "tooltip": "", "forId": None}
+        told = who.post("/project/action", json={"sessionId": session, "action": action})
+        assert (told.status_code, told.json().get("response", told.json())) == (200, {"opened": opens})
+    chat.socket.close()
+    others.socket.close()
+
+
+def test_a_profile_that_was_never_offered_changes_nothing(li: Attacker) -> None:
+    chat = li.chat(chatProfile="admin")
+    chat.ask(QUESTION)
+    assert li.get("/admin").status_code == 403
+    chat.socket.close()
+
+
+def test_a_picture_in_a_question_is_fetched_from_nowhere(browser: Browser, server: Server) -> None:
+    page = browser.new_page(locale="zh-CN")
+    page.set_default_timeout(BROWSERS_PATIENCE)
+    page.goto(server.url + "/")
+    page.fill("#name", "li")
+    page.fill("#password", PASSWORDS["li"])
+    page.press("#password", "Enter")
+    page.wait_for_selector("#chat-input")
+    fetched: list[str] = []
+    page.on("requestfinished", lambda request: fetched.append(request.url))
+    put(page, "![x](http://127.0.0.2:9/picture.png) <img src=http://127.0.0.2:9/two.png> 非布司他的禁忌是什么？")
+    expect(page.get_by_text("记录编号")).to_be_visible(timeout=BROWSERS_PATIENCE)
+    assert fetched
+    assert not [url for url in fetched if "127.0.0.2" in url]
+    page.close()
+
+
 def test_signing_out_in_the_chat_leaves_nothing_on_the_screen(browser: Browser, server: Server) -> None:
     page = browser.new_page(locale="zh-CN")
     page.set_default_timeout(BROWSERS_PATIENCE)

@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -196,6 +197,16 @@ def test_misuse_is_one_clear_message_and_exit_code_2(run: Run, arguments: list[s
     assert fault in err
     assert "\nhint: " in err
     assert "Traceback" not in err
+
+
+def test_a_server_for_others_must_know_its_name(run: Run, sample_index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("一二三四五六七八九十\n"))
+    assert run("users", "add", "admin", "--role", "admin", "--password-stdin", "--state", tmp_path)[0] == 0
+    monkeypatch.delenv("QIZHEN_HOSTS", raising=False)
+    code, out, err = run("serve", "--host", "0.0.0.0", "--index", sample_index, "--state", tmp_path, "--port", 8999)
+    assert (code, out) == (2, "")
+    assert "监听 `0.0.0.0` 时不知道浏览器用什么名称打开" in err
+    assert "hint: 写明主机名或地址：QIZHEN_HOSTS=" in err
 
 
 def test_a_server_does_not_start_with_a_model_that_is_not_set_up(

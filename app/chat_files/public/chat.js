@@ -17,6 +17,8 @@ document.addEventListener("click", (event) => {
 // What Chainlit leaves without a name, or marks up so that a screen reader is misled, is put right as it appears.
 const NAMES = {
   "#sidebar-trigger-button": "打开或收起侧栏",
+  "[data-sidebar=rail]": "打开或收起侧栏",
+  "[aria-label=Suggestions]": "可选的内容",
   "#search-chats-button": "查找对话",
   "#new-chat-button": "新建对话",
   "#chat-settings-open-modal": "设置",
@@ -60,6 +62,8 @@ const mend = () => {
     element.setAttribute("aria-label", element.textContent.trim() || "链接")
   }
   for (const image of document.querySelectorAll('a img:not([alt=""])')) image.alt = ""
+  for (const image of document.querySelectorAll('img[alt^="Avatar for"], img[alt=logo]')) image.alt = "启真"
+  for (const rail of document.querySelectorAll("[data-sidebar=rail][title='Toggle Sidebar']")) rail.title = NAMES["[data-sidebar=rail]"]
   for (const list of document.querySelectorAll("ul[data-sidebar=menu]:not([role]):has(> :not(li))")) list.setAttribute("role", "none")
   for (const item of document.querySelectorAll("ul[role=none] li:not([role])")) {
     if (item.closest("ul").getAttribute("role") === "none") item.setAttribute("role", "none")
