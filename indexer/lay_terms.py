@@ -34,6 +34,10 @@ class Said:
     texts: tuple[str, ...]
     of: Table
 
+    def is_put_otherwise(self, folded: str) -> bool:
+        """Whether the question says it in words that no text uses for it."""
+        return folded[self.start : self.end] not in self.texts
+
     def stands_in(self, folded: str) -> bool:
         """Whether a text says it, in one of its wordings."""
         return any(text in folded for text in self.texts)

@@ -29,6 +29,11 @@ _JOINED = 0.01
 _LIKE_A_NAME = 0.05
 # Least likelihood at which a name of two characters and the next one are another name.
 _NAME = 0.8
+# Three words or more of up to eight characters, with marks between them, or white space between Chinese ones.
+_LIST = re.compile(
+    r"\s*(?:[^\s、,;/+。?!:]{1,8}(?:\s*[、,;/+]\s*|(?<=[\u3400-\u9fff])\s+(?=[\u3400-\u9fff]))){2,}[^\s、,;/+。?!:]{1,8}[\s,;。]*"
+)
+_LISTED = re.compile(r"[^\s、,;/+。]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,12 @@ class Query:
     def said_beside_names(self) -> tuple[Said, ...]:
         """What is said outside the names of drugs and diseases."""
         return tuple(said for said in self.said if not any(m.start < said.end and said.start < m.end for m in self.mentions))
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is nothing but words side by side: 发热、咳嗽、乏力. A disease may be one of them that a section is not asked of."""
+        diseases = len(self.of_kind("disease")) == len(self.mentions) < len(_LISTED.findall(self.folded))
+        return diseases and not (self.mentions and self.cues) and bool(_LIST.fullmatch(self.folded))
 
     @property
     def says_more(self) -> bool:

@@ -31,7 +31,7 @@ from indexer.reranker import Reranker, open_reranker
 from indexer.sections import SectionGuide, load_guide
 from indexer.vector_index import VectorIndex
 
-FORMAT = 4
+FORMAT = 5
 DOCUMENTS, KEYWORDS, SECTIONS, MANIFEST = "documents.sqlite", "keyword", "sections.toml", "manifest.json"
 VECTORS, CODES = "vectors.faiss", "codes.faiss"
 LOOK_ALIKES = "lookalikes.json"
@@ -122,6 +122,7 @@ class Release:
     def prepare(self) -> None:
         """Read what the first question would otherwise wait for."""
         _ = self.names, self.diseases
+        self.vectors.prepare()
 
     def document(self, document_id: str) -> Document | None:
         """The document with this id, if the release has it."""

@@ -23,7 +23,7 @@ from app.site import create_site
 from indexer.build import build_release
 from indexer.collecting import collect_releases, going
 from indexer.record import read_log
-from indexer.release import current_id, list_releases, open_release
+from indexer.release import FORMAT, current_id, list_releases, open_release
 
 Write = Callable[..., Path]
 HOSTILE = "<script>alert(1)</script>\"&'{{7*7}}"
@@ -117,7 +117,9 @@ def test_pages_of_a_list_are_turned(tmp_path: Path, write_lines: Write) -> None:
     for number in range(51):
         folder = index / "releases" / f"20260101-{number:06}-aaaaaaaa"
         folder.mkdir(parents=True)
-        (folder / "manifest.json").write_text(MANIFEST.format(id=folder.name, created=f"2026-01-01T00:00:{number:02}+00:00"), "utf-8")
+        (folder / "manifest.json").write_text(
+            MANIFEST.format(id=folder.name, format=FORMAT, created=f"2026-01-01T00:00:{number:02}+00:00"), "utf-8"
+        )
     client = site_client(index)
     first, second = client.get("/admin?x=1").text, client.get("/admin?page=2").text
     assert first.count("/admin/releases/") == 50
@@ -127,8 +129,9 @@ def test_pages_of_a_list_are_turned(tmp_path: Path, write_lines: Write) -> None:
     assert client.get("/admin?page=0").status_code == 422
 
 
-MANIFEST = """{{"id": "{id}", "parent": "", "created": "{created}", "format": 4, "embedder": "fast", "embedder_digest": "", "cut_by": "",
-"passage_characters": 300, "documents": 1, "passages": 1, "added": 1, "changed": 0, "removed": 0, "content_digest": "", "files": {{}}}}"""
+MANIFEST = """{{"id": "{id}", "parent": "", "created": "{created}", "format": {format}, "embedder": "fast", "embedder_digest": "",
+"cut_by": "", "passage_characters": 300, "documents": 1, "passages": 1, "added": 1, "changed": 0, "removed": 0, "content_digest": "",
+"files": {{}}}}"""
 
 
 def send(client: TestClient, path: str, **fields: str | list[str]) -> Any:
@@ -170,10 +173,10 @@ def test_any_two_releases_are_compared(client: TestClient, index: Path) -> None:
 def test_a_release_of_another_format_is_not_compared_and_told(client: TestClient, index: Path) -> None:
     first, second = ids(index)
     manifest = index / "releases" / first / "manifest.json"
-    manifest.write_text(manifest.read_text("utf-8").replace('"format": 4', '"format": 3'), "utf-8")
+    manifest.write_text(manifest.read_text("utf-8").replace(f'"format": {FORMAT}', '"format": 1'), "utf-8")
     answer = client.get(f"/admin/releases/{second}")
     assert answer.status_code == 200
-    assert f"版本`{first}`的格式是`3`，本程序用的是`4`，不能混用，所以没有比较。" in words(answer.text)
+    assert f"版本`{first}`的格式是`1`，本程序用的是`{FORMAT}`，不能混用，所以没有比较。" in words(answer.text)
 
 
 def test_thousands_of_changes_are_paged(tmp_path: Path, write_lines: Write) -> None:

@@ -24,6 +24,11 @@ def test_what_texts_write_is_said_too() -> None:
     assert [part.texts for part in LAY.read("腹泻两天")] == [("腹泻", "稀便")]
 
 
+def test_only_what_no_text_writes_is_put_otherwise() -> None:
+    for question, otherwise in (("拉肚子两天", True), ("腹泻两天", False), ("两天稀便", False)):
+        assert [part.is_put_otherwise(question) for part in LAY.read(question)] == [otherwise], question
+
+
 @pytest.mark.parametrize("question", ["不发烧", "没有发烧", "没发烧", "未见发热"])
 def test_a_denied_sign_is_not_said(question: str) -> None:
     assert LAY.read(question) == ()

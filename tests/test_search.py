@@ -2,8 +2,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import indexer.search
+from indexer.query import read_query
 from indexer.release import Release
-from indexer.search import coverage, search
+from indexer.search import _wanted, coverage, find_passages, search
+from indexer.terms import terms
 
 NAMED = st.sampled_from(["头孢克洛怎么吃", "痛风 检查", "逍遥丸的用法", "阿司匹林和华法林", "cefixime"])
 QUESTIONS = NAMED | st.text(alphabet="头孢克洛阿司匹林痛风怎么吃用法禁忌关节红肿abc 123？，", min_size=1, max_size=25)
@@ -39,3 +42,64 @@ def test_coverage_counts_words_held_and_forgives_the_seam_between_them(sample: R
     assert coverage(sample, ["寒战"], "发热") == 0.0
     assert 0 < coverage(sample, ["寒战青霉"], "寒战") < 1
     assert coverage(sample, [], "任何") == 0.0
+
+
+@pytest.mark.parametrize(
+    "question", ["寒战、发热、头痛", "寒战 发热 头痛", "关节红肿，痛风，发热。", "输液/寒战/发热", "cough, fever, rash"]
+)
+def test_words_side_by_side_are_a_list(sample: Release, question: str) -> None:
+    assert read_query(question, sample.names, sample.guide).is_list
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "寒战、发热",
+        "寒战发热时怎么处理输液",
+        "头孢克洛 寒战 发热",
+        "痛风 高血压 诊断",
+        "输液的时候忽然打寒战，发热，怎么办",
+        "痛风、痛风、痛风",
+        "",
+        "、、、",
+    ],
+)
+def test_a_question_is_no_list(sample: Release, question: str) -> None:
+    assert not read_query(question, sample.names, sample.guide).is_list
+
+
+def test_a_list_is_looked_for_everywhere_and_by_its_words(sample: Release) -> None:
+    """A disease in it does not close the other documents, and what holds all its words is first."""
+    named = {hit.document.id for hit in search(sample, "痛风 寒战 怎么办")}
+    listed = search(sample, "痛风、寒战、输液")
+    assert named == {"disease/g"}
+    assert len({hit.document.id for hit in listed}) > 1
+    assert listed[0].document.id == "text/h"
+    assert listed[0].parts.keyword == pytest.approx(0.8)
+
+
+def test_words_of_texts_for_what_people_say_weigh_less_than_what_is_said(shipped: Release) -> None:
+    weights = _wanted(read_query("孩子拉肚子", shipped.names, shipped.guide))
+    assert {term: weights[term] for term in terms("拉肚子")} == dict.fromkeys(terms("拉肚子"), 1.0)
+    assert 0 < weights["腹泻"] < 1
+    assert set(_wanted(read_query("腹泻", shipped.names, shipped.guide))) == set(terms("腹泻"))  # as texts write it: nothing is added
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(question=QUESTIONS, factor=st.floats(0.1, 4))
+def test_a_keyword_score_is_the_sum_of_its_terms_by_their_weights(sample: Release, question: str, factor: float) -> None:
+    found = set(terms(question))
+    alone = [dict(sample.keywords.search({term: 1.0}, sample.manifest.passages)) for term in found]
+    together = dict(sample.keywords.search(dict.fromkeys(found, factor), sample.manifest.passages))
+    assert together == pytest.approx({p: factor * sum(one.get(p, 0) for one in alone) for one in alone for p in one}, rel=1e-4)
+
+
+def test_what_keywords_did_not_reach_scores_below_their_last(shipped: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexer.search, "_CANDIDATES", 10)
+    query = read_query("上了年纪总是觉得没力气怎么调理", shipped.names, shipped.guide)
+    reached = dict(shipped.keywords.search(_wanted(query), 10))
+    hits = find_passages(shipped, query, 20)
+    last = min(reached.values()) / max(reached.values()) * shipped.embedder.keyword_share
+    unreached = [hit for hit in hits if hit.parts.keyword < last]
+    assert unreached
+    assert {round(hit.parts.keyword / last, 4) for hit in unreached} == {0.85}

@@ -49,6 +49,15 @@ def test_codes_find_nearly_all_that_is_nearest_and_tell_true_cosines(tmp_path: P
         assert cosine == pytest.approx(float(vectors[position] @ questions[0]), abs=1e-6)
 
 
+def test_a_search_begun_aside_finds_the_same(tmp_path: Path) -> None:
+    vectors, questions = unit(3000, 2), unit(20, 3)
+    coded = written(tmp_path, vectors)
+    for index in (coded, VectorIndex(tmp_path / "vectors")):
+        index.prepare()
+        begun = [index.begin(question, 10) for question in questions]
+        assert [wait() for wait in begun] == [index.search(question, 10) for question in questions]
+
+
 def test_codes_in_a_book_of_other_vectors_find_as_well(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     written(tmp_path / "old", unit(3000, 4))

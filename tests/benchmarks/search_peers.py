@@ -1,4 +1,4 @@
-"""What search systems of our time do with exact terms and vectors: each is given texts once and asked for the nearest ten of a question."""
+"""What search systems of our time do with exact terms and vectors: each is given texts once and asked for the nearest of a question."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# The places of the ten best texts for a question, best first.
+# The places of the best texts for a question, best first; ten of them unless more are asked for.
 Search = Callable[[str], list[int]]
 TEN, DEEP, RANK_CONSTANT = 10, 100, 60  # reciprocal rank fusion, Cormack et al. 2009
 
@@ -94,7 +94,7 @@ class E5:
         return lambda question: _best(vectors @ self.question(question), most)
 
 
-def langchain_faiss(encoder: E5, texts: Sequence[str], vectors: Any) -> Search:
+def langchain_faiss(encoder: E5, texts: Sequence[str], vectors: Any, most: int = TEN) -> Search:
     """LangChain-community's FAISS store over vectors made before."""
     from langchain_community.vectorstores import FAISS
     from langchain_core.embeddings import Embeddings
@@ -108,10 +108,10 @@ def langchain_faiss(encoder: E5, texts: Sequence[str], vectors: Any) -> Search:
 
     places = [{"place": place} for place in range(len(texts))]
     store = FAISS.from_embeddings(list(zip(texts, vectors.tolist(), strict=True)), Wrapped(), metadatas=places)
-    return lambda question: [document.metadata["place"] for document in store.similarity_search(question, k=TEN)]
+    return lambda question: [document.metadata["place"] for document in store.similarity_search(question, k=most)]
 
 
-def milvus_lite(encoder: E5, vectors: Any, path: Path) -> Search:
+def milvus_lite(encoder: E5, vectors: Any, path: Path, most: int = TEN) -> Search:
     """milvus-lite in a file of its own."""
     from pymilvus import MilvusClient
 
@@ -120,10 +120,10 @@ def milvus_lite(encoder: E5, vectors: Any, path: Path) -> Search:
     rows = [{"id": place, "vector": vector} for place, vector in enumerate(vectors.tolist())]
     for start in range(0, len(rows), 1_000):
         client.insert("texts", rows[start : start + 1_000])
-    return lambda question: [int(hit["id"]) for hit in client.search("texts", data=[encoder.question(question).tolist()], limit=TEN)[0]]
+    return lambda question: [int(hit["id"]) for hit in client.search("texts", data=[encoder.question(question).tolist()], limit=most)[0]]
 
 
-def fused(one: Search, other: Search) -> Search:
+def fused(one: Search, other: Search, most: int = TEN) -> Search:
     """By reciprocal rank of the first hundred of both."""
 
     def search(question: str) -> list[int]:
@@ -131,7 +131,7 @@ def fused(one: Search, other: Search) -> Search:
         for found in (one(question), other(question)):
             for rank, place in enumerate(found, 1):
                 scores[place] = scores.get(place, 0) + 1 / (RANK_CONSTANT + rank)
-        return sorted(scores, key=lambda place: -scores[place])[:TEN]
+        return sorted(scores, key=lambda place: -scores[place])[:most]
 
     return search
 
