@@ -22,7 +22,7 @@ from indexer.embedder import Embedder, embedder_for
 from indexer.embedding_work import WORK, embed_in_pieces
 from indexer.errors import Fault, IndexDamagedError, IndexMismatchError, IndexMissingError, KnowledgeBaseError
 from indexer.intake import Before, Expired, Intake, Item, code_digest, take_in
-from indexer.keyword_index import KeywordIndex, deleted_passages, document_key, places_of
+from indexer.keyword_index import KeywordIndex, deleted_passages, document_key
 from indexer.keyword_work import KeywordTask, KeywordWork
 from indexer.locking import READERS, sync_folder, write_lock, writing
 from indexer.lookalikes import dump_look_alikes
@@ -501,7 +501,7 @@ def _gone_but_found(beside: Path, written: Before, made_of: _Ingredients) -> lis
     new = [at for at, item in enumerate(made_of.intake.items) if not made_of.words_held(item)]
     kept = {item.id for item in made_of.intake.items if made_of.words_held(item)}
     touched = {document_id for document_id, _, _ in made_of.held.places if document_id not in kept} | {written.places[at][0] for at in new}
-    found = KeywordIndex(beside / KEYWORDS, places_of(written.places)).holds([document_key(document_id) for document_id in touched])
+    found = KeywordIndex(beside / KEYWORDS).holds([document_key(document_id) for document_id in touched])
     expected = sum(written.places[at][2] for at in new)
     return [] if found == expected else [f"关键词索引里改动过的文档有 {found} 个片段，应为 {expected} 个"]
 

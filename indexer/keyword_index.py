@@ -132,10 +132,10 @@ def _damaged(folder: Path, error: Exception) -> IndexDamagedError:
 
 
 class KeywordIndex:
-    """A keyword index opened for reading; it may be used from several threads."""
+    """A keyword index opened for reading; it may be used from several threads. Without `places` it counts and does not search."""
 
-    def __init__(self, folder: Path, places: Places) -> None:
-        self._folder, self._places = folder, places
+    def __init__(self, folder: Path, places: Places | None = None) -> None:
+        self._folder, self._places = folder, places or places_of(())
         self._deleted = deleted_passages(folder)
         try:
             if not os.access(folder, os.W_OK):  # tantivy makes a lock file to open an index: a copy stands in for a read-only one
