@@ -244,7 +244,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def release_ids(index: Path) -> list[str]:
-    """Ids of all releases on disk, oldest first."""
+    """Ids of all releases on disk in their own order, which is that of the seconds they were made in."""
     folder = index / "releases"
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
