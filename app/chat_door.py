@@ -22,6 +22,7 @@ from app.problems import Problem, problem_response
 
 HEADER = "x-qizhen-person"
 CHAT_COOKIE = "access_token"  # Chainlit's; long ones are cut into access_token_0, access_token_1
+ROLE_COOKIE = "qizhen_role"  # for the page's script; nothing is allowed by it
 _PAGES = re.compile(r"/|/thread/[0-9a-f-]{36}")
 _OPEN = {
     "GET": re.compile(
@@ -48,7 +49,7 @@ class ChatDoor:
         self._chat = chat
         self._keeper = keeper
         self._token = token
-        self._attributes = "; Path=/; HttpOnly; SameSite=lax" + ("; Secure" if over_https else "")
+        self._attributes = "; Path=/; SameSite=lax" + ("; Secure" if over_https else "")
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Handle one connection."""
@@ -87,13 +88,15 @@ class ChatDoor:
         return await self._keeper.by_session(Headers(scope=scope), client[0] if client else "")
 
     def _with_token(self, inside: Scope, send: Any, person: Person) -> Any:
-        """With a page comes Chainlit's token for whoever it is for, unless they have it: its own way to it is a page for signing in.
+        """With a page comes Chainlit's token for whoever it is for, unless they have it: its own way to it is a page for signing in; and
+        their role, by which the page shows or hides links and nothing else.
 
         No browser keeps a page to show it again to the next person.
         """
-        more = [(b"cache-control", b"no-store")]
+        role = f"{ROLE_COOKIE}={person.role}{self._attributes}"
+        more = [(b"cache-control", b"no-store"), (b"set-cookie", role.encode())]
         if f"{CHAT_COOKIE}=" not in Headers(scope=inside).get("cookie", ""):
-            more.append((b"set-cookie", f"{CHAT_COOKIE}={self._token(person.name)}{self._attributes}".encode()))
+            more.append((b"set-cookie", f"{CHAT_COOKIE}={self._token(person.name)}{self._attributes}; HttpOnly".encode()))
 
         async def send_with_token(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":

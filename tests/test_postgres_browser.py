@@ -51,6 +51,8 @@ def sign_in(page: Page, server: Server, name: str, path: str) -> None:
 def test_a_clinicians_day(page: Page, server: Server) -> None:
     sign_in(page, server, "li", "/")
     page.wait_for_selector("#chat-input")
+    expect(page.get_by_role("link", name="药品页")).to_be_visible()
+    expect(page.get_by_role("link", name="管理")).to_be_hidden()
     put(page, "非布司他的禁忌是什么？")
     expect(page.get_by_text("正在使用硫唑嘌呤或巯嘌呤的患者禁用。")).to_be_visible()
     page.locator(".positive-feedback-off").last.click()
@@ -80,7 +82,8 @@ def test_a_pharmacists_day(page: Page, server: Server) -> None:
 
 
 def test_an_admins_day(page: Page, server: Server) -> None:
-    sign_in(page, server, "zhang", "/admin")
+    sign_in(page, server, "zhang", "/")
+    page.get_by_role("link", name="管理").click()
     expect(page.get_by_role("table")).to_contain_text("发布中")
     told = page.request.post(f"{server.url}/api/v1/ask", data={"question": "阿哌沙班的禁忌是什么？"}).json()
     assert told["status"] == "refused"

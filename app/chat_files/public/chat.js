@@ -14,6 +14,9 @@ document.addEventListener("click", (event) => {
   }
 }, true)
 
+// The link to the admin pages is for admins; who others are is asked there, whatever the cookie says.
+document.documentElement.classList.toggle("qz-admin", document.cookie.split("; ").includes("qizhen_role=admin"))
+
 // What Chainlit leaves without a name, or marks up so that a screen reader is misled, is put right as it appears.
 const NAMES = {
   "#sidebar-trigger-button": "打开或收起侧栏",
