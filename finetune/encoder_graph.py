@@ -91,9 +91,11 @@ def _layer(graph: _Graph, arrays: Arrays, prefix: str, given: str, heads: int, e
     attended = graph.operator("Attention", [given, matrices, shifts, "mask"], prefix + "attended", _FUSED, num_heads=heads)
 
     def added(kind: str, inputs: str, norm: str, before: str, output: str) -> str:
-        moved = graph.operator("MatMul", [inputs, constant(f"{kind}.weight", turned=True)], prefix + output + " moved")
-        parts = [moved, before, constant(f"{norm}.weight"), constant(f"{norm}.bias"), constant(f"{kind}.bias")]
-        return graph.operator("SkipLayerNormalization", parts, prefix + output, _FUSED, epsilon=epsilon)
+        moved = graph.operator("MatMul", [inputs, constant(f"{kind}.weight", turned=True)], f"{prefix}{output} moved")
+        shifted = graph.operator("Add", [moved, constant(f"{kind}.bias")], f"{prefix}{output} shifted")
+        summed = graph.operator("Add", [shifted, before], f"{prefix}{output} summed")
+        scale, shift = constant(f"{norm}.weight"), constant(f"{norm}.bias")
+        return graph.operator("LayerNormalization", [summed, scale, shift], prefix + output, axis=-1, epsilon=epsilon)
 
     middle = added("attention.output.dense", attended, "attention.output.LayerNorm", given, "middle")
     wide = graph.operator("MatMul", [middle, constant("intermediate.dense.weight", turned=True)], prefix + "wide")

@@ -20,6 +20,7 @@ GRAPH, TOKENIZER, MANIFEST = "encoder.onnx", "tokenizer.json", "manifest.json"
 _LONGEST = 160  # word pieces: about 260 characters of Chinese; what stands behind them is left to `fast` and to keywords
 _LONGEST_CHARACTERS = 400
 _END = 2
+_SLOWER = ["SkipLayerNormFusion"]  # onnxruntime's one operator for a sum and its norm takes nine times as long as the two
 _KEPT_AS = np.float16  # so that a vector that was kept and one made again are the same
 _DIGEST_BYTES = 16
 # The table's share of a cosine; it and the keywords' were chosen on half of the questions of four sets.
@@ -46,7 +47,7 @@ class TransformerEncoder:
                 raise IndexDamagedError(f"编码器 `{folder}` 的权重与其清单不符", "重新安装本项目")
             options = SessionOptions()
             options.intra_op_num_threads = options.inter_op_num_threads = 1
-            self._session = InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self._session = InferenceSession(graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER)
             self._tokenizer = Tokenizer.from_str(pieces.decode("utf-8"))
         except (OSError, ValueError, KeyError) as error:
             raise IndexDamagedError(f"编码器 `{folder}` 读不出来：{error}", "重新安装本项目，或检查设置中的编码器文件夹") from error
