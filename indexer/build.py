@@ -8,15 +8,18 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cache
-from itertools import accumulate
+from functools import cache, cached_property
 from pathlib import Path
 
-from indexer.carrying import Row, assemble_documents, carried_blocks, copy_keyword_index
-from indexer.document_store import write_documents
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.carrying import Run, assemble_documents, carried_blocks, carried_passages, copy_keyword_index, runs_of
+from indexer.document_store import DocumentStore, write_documents
 from indexer.documents import Document
 from indexer.embedder import Embedder, embedder_for
 from indexer.embedding_work import WORK, embed_in_pieces
@@ -37,10 +40,12 @@ from indexer.release import (
     LOOK_ALIKES,
     SECTIONS,
     VECTORS,
+    FileDigest,
     Manifest,
     check_fit,
     check_format,
     current_id,
+    digest_file,
     digest_files,
     read_manifest,
     record_act,
@@ -110,22 +115,33 @@ class _Ingredients:
         """The look-alike pairs as the release keeps them."""
         return dump_look_alikes(self.intake.look_alikes)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """One digest of everything that decides what a release holds."""
         lists = hashlib.sha256((self.guide + self.look_alikes).encode()).hexdigest()
         whole = hashlib.sha256(f"{FORMAT} {self.embedder.digest} {self.settings.characters} {lists}".encode())
-        for item in self.intake.items:
-            whole.update(item.digest.encode())
+        whole.update("".join(item.digest for item in self.intake.items).encode())
         return whole.hexdigest()
 
-    def words_held(self, item: Item) -> bool:
-        """Whether an item's passages are taken over."""
-        return self.held is not None and item.held >= 0
+    @cached_property
+    def held_at(self) -> NDArray[np.int64]:
+        """(items,): where in the published release an item's passages are taken over from, or -1."""
+        return np.array([item.held for item in self.intake.items], dtype=np.int64)
 
-    def is_kept(self, item: Item) -> bool:
-        """Whether an item is taken over whole."""
-        return self.words_held(item) and item.state == "same"
+    @cached_property
+    def new(self) -> list[int]:
+        """Numbers of the items whose words are new."""
+        found: list[int] = np.flatnonzero(self.held_at < 0).tolist()
+        return found
+
+    @cached_property
+    def gone(self) -> list[tuple[str, int]]:
+        """(id, number of passages) of the documents of the published release that are not taken over."""
+        if self.held is None:
+            return []
+        is_gone = np.ones(len(self.held.places), dtype=bool)
+        is_gone[self.held_at[self.held_at >= 0]] = False
+        return [(self.held.places[at][0], self.held.places[at][2]) for at in np.flatnonzero(is_gone).tolist()]
 
     def document(self, item: Item) -> Document:
         """The document of an item. Raises IndexDamagedError."""
@@ -135,10 +151,10 @@ class _Ingredients:
             raise ValueError(f"`{item.id}` was not read")
         return self.held.store.document(item.held)
 
-    def cut(self, items: Sequence[Item]) -> Iterator[tuple[Document, list[Passage]]]:
-        """Documents with their passages, one in memory at a time."""
-        for item in items:
-            document = self.document(item)
+    def cut(self) -> Iterator[tuple[Document, list[Passage]]]:
+        """The documents whose words are new, with their passages, one in memory at a time."""
+        for at in self.new:
+            document = self.document(self.intake.items[at])
             yield document, list(passages_of(document, self.settings))
 
 
@@ -168,12 +184,13 @@ def build_release(
     embedder = embedder or embedder_for(knowledge)
     settings, progress = settings or PassageSettings(), progress or _no_progress
     guide = guide_text(guide_file)
-    load_guide(guide, str(guide_file))
     with write_lock(index, "建立版本", user):
         parent, before, held = _published(index, embedder, settings, fresh)
+        if held is None or held.manifest.files[SECTIONS].sha256 != hashlib.sha256(guide.encode()).hexdigest():
+            load_guide(guide, str(guide_file))  # else it was read when that release was built
         progress("读取", 0, 1)
         with _uncollected():
-            intake = take_in(knowledge, before, recall=held is not None, today=today)
+            intake, before, held = _taken_in(knowledge, before, held, today)
         progress("读取", 1, 1)
         _refuse_faulty(index, intake, skip_faulty, user, why)
         made_of = _Ingredients(intake, before, held, parent, guide, embedder, settings, user or local_user(), why, tuple(knowledge))
@@ -279,10 +296,26 @@ def _published(index: Path, embedder: Embedder, settings: PassageSettings, fresh
     if manifest.cut_by != _cut_by():
         sys.stderr.write(f"版本 `{release_id}` 的片段和关键词是另一版程序切分的；本次全部重建\n")
         return release_id, before, None
-    if digest_files(before.folder) != manifest.files:
-        sys.stderr.write(f"版本 `{release_id}` 已损坏（用 qizhen index verify 查看）；本次全部重建\n")
-        return release_id, _readable(before), None
     return release_id, before, before
+
+
+def _taken_in(
+    knowledge: Sequence[Path], before: Before | None, held: Before | None, today: datetime.date | None
+) -> tuple[Intake, Before | None, Before | None]:
+    """The documents read, what they are compared with, and what they are taken over from: while they are read, the published release is
+    held against its digests, and where it is damaged, which is told on stderr, all is read again without it.
+    """
+    if held is None:
+        return take_in(knowledge, before, recall=False, today=today), before, None
+    with ThreadPoolExecutor(1) as beside:
+        digests = beside.submit(digest_files, held.folder)
+        with contextlib.suppress(IndexDamagedError):
+            intake = take_in(knowledge, held, recall=True, today=today)
+            if digests.result() == held.manifest.files:
+                return intake, held, held
+    sys.stderr.write(f"版本 `{held.manifest.id}` 已损坏（用 qizhen index verify 查看）；本次全部重建\n")
+    before = _readable(held)
+    return take_in(knowledge, before, recall=False, today=today), before, None
 
 
 @cache
@@ -306,16 +339,15 @@ def _build_beside(index: Path, made_of: _Ingredients, progress: Progress) -> Man
     beside = index / _BUILDING
     shutil.rmtree(beside, ignore_errors=True)  # what a killed build left
     beside.mkdir(parents=True)
-    with ThreadPoolExecutor(1) as durable:  # files are made durable while the next are written
-        waiting: dict[Path, Future[None]] = {}
-        rows = _write_parts(index, beside, made_of, progress, lambda path: waiting.update({path: durable.submit(_sync_file, path)}))
-        manifest = _manifest(index, beside, made_of, rows)
-        write_manifest(beside, manifest)
+    with ThreadPoolExecutor(2) as durable:  # files are made durable and digested while the next are written
+        waiting: dict[Path, Future[FileDigest]] = {}
+        runs = _write_parts(index, beside, made_of, progress, lambda path: waiting.update({path: durable.submit(_made_durable, path)}))
         progress("检查", 0, 1)
-        _check(beside, manifest, made_of)
-        progress("检查", 1, 1)
-        for done in waiting.values():
-            done.result()
+        _refuse_wrong(_gone_but_found(beside, made_of, runs))
+        manifest = _manifest(index, beside, made_of, runs, {path: done.result() for path, done in waiting.items()})
+        write_manifest(beside, manifest)
+    _refuse_wrong(verify_counts(beside, manifest))
+    progress("检查", 1, 1)
     _sync(beside, waiting)
     details = {key: value for key, value in asdict(manifest).items() if key not in ("id", "files", "user", "why")}
     digests = {"files": {name: file.sha256 for name, file in manifest.files.items()}}
@@ -333,29 +365,38 @@ def _left_out(intake: Intake) -> dict[str, object]:
     return {"left_out": _faults_recorded(intake), "expired_documents": gone, "warnings": len(intake.warnings)}
 
 
-def _write_parts(index: Path, beside: Path, made_of: _Ingredients, progress: Progress, written: Callable[[Path], None]) -> list[Row]:
+def _write_parts(index: Path, beside: Path, made_of: _Ingredients, progress: Progress, written: Callable[[Path], None]) -> list[Run]:
     """All files of a release but its manifest; each is announced to `written` when nothing more is written to it."""
-    items = made_of.intake.items
-    _refuse_equal_keys(items)
+    _refuse_equal_keys(made_of)
     (beside / READERS).touch()
     (beside / SECTIONS).write_text(made_of.guide, "utf-8")
     (beside / LOOK_ALIKES).write_text(made_of.look_alikes, "utf-8")
-    (beside / LINES).write_bytes(b"".join(item.line for item in items))
-    rows, fresh_counts = _write_documents(beside, made_of)
-    written(beside / DOCUMENTS)
-    with KeywordWork(_keyword_task(beside, made_of)) as keywords:
-        _write_vectors(index, beside, made_of, rows, fresh_counts, progress)
-        written(beside / VECTORS)
-        progress("关键词", 0, 1)
-        _refuse_wrong(keywords.result())
+    (beside / LINES).write_bytes(b"".join(item.line for item in made_of.intake.items))
+    with ThreadPoolExecutor(1) as laying:
+        runs, laid = _write_documents(beside, made_of, laying)
+        wrong = laying.submit(_documents_wrong, beside, made_of)
+        task = _keyword_task(beside, made_of)
+        if task.is_large:  # it reads the documents as soon as it begins
+            laid.result()
+        with KeywordWork(task) as keywords:
+            _write_vectors(index, beside, made_of, runs, progress)
+            written(beside / VECTORS)
+            laid.result()
+            written(beside / DOCUMENTS)
+            progress("关键词", 0, 1)
+            _refuse_wrong([*keywords.result(), *wrong.result()])
     for path in sorted((beside / KEYWORDS).glob("*.*")):
-        written(path)
+        if path.suffix != ".lock":  # tantivy's own come and go
+            written(path)
     progress("关键词", 1, 1)
-    return rows
+    return runs
 
 
-def _refuse_equal_keys(items: Sequence[Item]) -> None:
+def _refuse_equal_keys(made_of: _Ingredients) -> None:
     """Two ids of one key in the keyword index would answer for one another: 1 in 10 thousand million for 100,000 documents."""
+    items = made_of.intake.items
+    if made_of.held and not any(item.state == "added" for item in items):
+        return  # the ids stood together before
     known: dict[int, str] = {}
     for item in items:
         other = known.setdefault(document_key(item.id), item.id)
@@ -363,60 +404,45 @@ def _refuse_equal_keys(items: Sequence[Item]) -> None:
             raise KnowledgeBaseError([Fault(item.id, 0, "id", f"与 `{other}` 的内部编号相同，请改其中一个的 id")])
 
 
-def _write_documents(beside: Path, made_of: _Ingredients) -> tuple[list[Row], list[int]]:
-    """Write the documents and say where each came from; also the number of passages of every document with new words, in order."""
-    fresh: list[Item] = [item for item in made_of.intake.items if not made_of.is_kept(item)]
+def _write_documents(beside: Path, made_of: _Ingredients, laying: ThreadPoolExecutor) -> "tuple[list[Run], Future[None]]":
+    """Write the documents, and say where each comes from and what to wait for until they lie in the release."""
+    kept = np.array([item.is_kept for item in made_of.intake.items], dtype=bool)
     counts: list[int] = []
 
     def cut() -> Iterator[tuple[Document, list[Passage]]]:
-        for item in fresh:
+        for at in np.flatnonzero(~kept).tolist():
+            item = made_of.intake.items[at]
             document = made_of.document(item)
-            passages = [] if made_of.words_held(item) else list(passages_of(document, made_of.settings))
+            passages = [] if item.held >= 0 else list(passages_of(document, made_of.settings))
             counts.append(len(passages))
             yield document, passages
 
-    if made_of.held is None:
-        write_documents(beside / DOCUMENTS, cut())
-        starts = [0, *accumulate(counts)]
-        return [
-            Row(is_new=True, row=at, words_new=True, words=at, first=starts[at], count=count) for at, count in enumerate(counts)
-        ], counts
-    aside = beside / "fresh.sqlite"
-    write_documents(aside, cut())
-    rows = _rows(made_of, counts)
-    assemble_documents(beside / DOCUMENTS, made_of.held.folder / DOCUMENTS, aside, rows)
-    aside.unlink()
-    return rows, counts
+    held = made_of.held
+    fresh = beside / ("fresh.sqlite" if held else DOCUMENTS)
+    write_documents(fresh, cut())
+    held_counts = np.array([count for _, _, count in held.places] if held else [], dtype=np.int64)
+    runs = runs_of(kept, made_of.held_at, held_counts, np.array(counts, dtype=np.int64))
+
+    def lay() -> None:
+        if held:
+            assemble_documents(beside / DOCUMENTS, held.folder / DOCUMENTS, fresh, runs)
+            fresh.unlink()
+
+    return runs, laying.submit(lay)
 
 
-def _rows(made_of: _Ingredients, counts: Sequence[int]) -> list[Row]:
-    """Where each document and its passages come from; `counts` are the passages of the documents in the fresh file."""
-    rows: list[Row] = []
-    fresh = first = 0
-    for item in made_of.intake.items:
-        words_held, kept = made_of.words_held(item), made_of.is_kept(item)
-        count = made_of.held.places[item.held][2] if made_of.held and words_held else counts[fresh]
-        rows.append(Row(not kept, item.held if kept else fresh, not words_held, item.held if words_held else fresh, first, count))
-        first += count
-        fresh += not kept
-    return rows
-
-
-def _write_vectors(
-    index: Path, beside: Path, made_of: _Ingredients, rows: Sequence[Row], counts: Sequence[int], progress: Progress
-) -> None:
+def _write_vectors(index: Path, beside: Path, made_of: _Ingredients, runs: Sequence[Run], progress: Progress) -> None:
     """The vectors of all passages: those of new words embedded, the others taken over."""
-    embedder = made_of.embedder
-    new = [item for item in made_of.intake.items if not made_of.words_held(item)]
-    texts = (searchable(document, passage) for document, passages in made_of.cut(new) for passage in passages)
-    embedded = embed_in_pieces(index / WORK, texts, sum(counts), embedder, lambda done, total: progress("编码", done, total))
-    held = stored_vectors(made_of.held.folder / VECTORS, embedder.dimensions) if made_of.held else embedded
-    held_first = [first for _, first, _ in made_of.held.places] if made_of.held else []
-    blocks = carried_blocks(rows, held, held_first, embedded, [0, *accumulate(counts)])
-    count = write_vector_index(beside / VECTORS, embedder.dimensions, blocks)
+    embedder, held = made_of.embedder, made_of.held
+    texts = (searchable(document, passage) for document, passages in made_of.cut() for passage in passages)
+    total = sum(run.passages for run in runs if run.words_new)
+    fresh = embed_in_pieces(index / WORK, texts, total, embedder, lambda done, total: progress("编码", done, total))
+    known = stored_vectors(held.folder / VECTORS, embedder.dimensions) if held else fresh
+    count = write_vector_index(beside / VECTORS, embedder.dimensions, carried_blocks(runs, known, fresh))
     if count >= CODES_FROM:
-        known = made_of.held.folder / CODES if made_of.held and CODES in made_of.held.manifest.files else None
-        write_codes(beside / CODES, stored_vectors(beside / VECTORS, embedder.dimensions), known)
+        like = held.folder / CODES if held and CODES in held.manifest.files else None
+        same = carried_passages(runs) if like else None
+        write_codes(beside / CODES, stored_vectors(beside / VECTORS, embedder.dimensions), like, same)
 
 
 def _keyword_task(beside: Path, made_of: _Ingredients) -> KeywordTask:
@@ -424,24 +450,21 @@ def _keyword_task(beside: Path, made_of: _Ingredients) -> KeywordTask:
 
     What was taken over was checked by digest before, so documents are read back where their words are new; all of them by `verify`.
     """
-    held, items, folder = made_of.held, made_of.intake.items, beside / KEYWORDS
-    new = [at for at, item in enumerate(items) if not made_of.words_held(item)]
+    held, folder = made_of.held, beside / KEYWORDS
     if held is None:
-        return KeywordTask(beside / DOCUMENTS, folder, new)
-    kept = {item.id for item in items if made_of.words_held(item)}
-    gone = [(document_id, count) for document_id, _, count in held.places if document_id not in kept]
-    stale = deleted_passages(held.folder / KEYWORDS) + sum(count for _, count in gone)
-    if stale > _STALE_SHARE * held.manifest.passages or len(new) > len(kept):
-        return KeywordTask(beside / DOCUMENTS, folder, range(len(items)))
+        return KeywordTask(beside / DOCUMENTS, folder, made_of.new)
+    stale = deleted_passages(held.folder / KEYWORDS) + sum(count for _, count in made_of.gone)
+    documents = len(made_of.intake.items)
+    if stale > _STALE_SHARE * held.manifest.passages or 2 * len(made_of.new) > documents:
+        return KeywordTask(beside / DOCUMENTS, folder, range(documents))
     copy_keyword_index(held.folder / KEYWORDS, folder)
-    return KeywordTask(beside / DOCUMENTS, folder, new, [document_key(document_id) for document_id, _ in gone])
+    return KeywordTask(beside / DOCUMENTS, folder, made_of.new, [document_key(document_id) for document_id, _ in made_of.gone])
 
 
-def _manifest(index: Path, beside: Path, made_of: _Ingredients, rows: Sequence[Row]) -> Manifest:
+def _manifest(index: Path, beside: Path, made_of: _Ingredients, runs: Sequence[Run], digests: Mapping[Path, FileDigest]) -> Manifest:
     created = datetime.datetime.now(datetime.UTC)
     items, before, digest = made_of.intake.items, made_of.before, made_of.digest
-    states = [item.state for item in items]
-    ids = {item.id for item in items}
+    states = Counter(item.state for item in items)
     return Manifest(
         id=_new_id(index, created, digest),
         parent=made_of.parent,
@@ -454,13 +477,13 @@ def _manifest(index: Path, beside: Path, made_of: _Ingredients, rows: Sequence[R
         cut_by=_cut_by(),
         passage_characters=made_of.settings.characters,
         documents=len(items),
-        passages=sum(row.count for row in rows),
-        added=states.count("added"),
-        changed=states.count("changed") + states.count("dated"),
-        removed=sum(document_id not in ids for document_id in before.positions) if before else 0,
+        passages=sum(run.passages for run in runs),
+        added=states["added"],
+        changed=states["changed"] + states["dated"],
+        removed=len(before.positions.keys() - {item.id for item in items}) if before else 0,
         content_digest=digest,
-        files=digest_files(beside),
-        dated=states.count("dated"),
+        files=digest_files(beside, digests),
+        dated=states["dated"],
         rejected=len(made_of.intake.faults),
         expired=len(made_of.intake.expired),
         user=made_of.user,
@@ -475,18 +498,18 @@ def _new_id(index: Path, created: datetime.datetime, digest: str) -> str:
     return next(name for name in numbered if not release_folder(index, name).exists())
 
 
-def _check(beside: Path, manifest: Manifest, made_of: _Ingredients) -> None:
-    """Raise IndexDamagedError unless the new release holds just what it was made of."""
+def _documents_wrong(beside: Path, made_of: _Ingredients) -> list[str]:
+    """What of the new release's documents is not as it was made."""
     items = made_of.intake.items
-    wrong = verify_counts(beside, manifest)
-    if not wrong:
-        written = Before(beside, manifest)
-        if [document_id for document_id, _, _ in written.places] != [item.id for item in items]:
-            wrong.append("文档的编号或次序不符")
-        wrong += [f"文档 `{item.id}` 的摘要不符" for item, digest in zip(items, written.digests, strict=False) if item.digest != digest]
-        wrong += _gone_but_found(beside, written, made_of)
-        written.store.close()
-    _refuse_wrong(wrong)
+    try:
+        store = DocumentStore(beside / DOCUMENTS)
+        places, digests = store.places_and_digests()
+        store.close()
+    except IndexDamagedError as error:
+        return [error.fault]
+    if [document_id for document_id, _, _ in places] != [item.id for item in items]:
+        return ["文档的编号或次序不符"]
+    return [f"文档 `{item.id}` 的摘要不符" for item, digest in zip(items, digests, strict=True) if item.digest != digest]
 
 
 def _refuse_wrong(wrong: Sequence[str]) -> None:
@@ -494,20 +517,24 @@ def _refuse_wrong(wrong: Sequence[str]) -> None:
         raise IndexDamagedError(f"新版本未通过检查，没有发布：{'；'.join(wrong[:5])}", "检查磁盘后重新运行 qizhen index build")
 
 
-def _gone_but_found(beside: Path, written: Before, made_of: _Ingredients) -> list[str]:
+def _gone_but_found(beside: Path, made_of: _Ingredients, runs: Sequence[Run]) -> list[str]:
     """What the keyword index still, or doubly, holds of documents that were removed or changed."""
     if made_of.held is None:
         return []
-    new = [at for at, item in enumerate(made_of.intake.items) if not made_of.words_held(item)]
-    kept = {item.id for item in made_of.intake.items if made_of.words_held(item)}
-    touched = {document_id for document_id, _, _ in made_of.held.places if document_id not in kept} | {written.places[at][0] for at in new}
+    touched = {document_id for document_id, _ in made_of.gone} | {made_of.intake.items[at].id for at in made_of.new}
     found = KeywordIndex(beside / KEYWORDS).holds([document_key(document_id) for document_id in touched])
-    expected = sum(written.places[at][2] for at in new)
+    expected = sum(run.passages for run in runs if run.words_new)
     return [] if found == expected else [f"关键词索引里改动过的文档有 {found} 个片段，应为 {expected} 个"]
 
 
+def _made_durable(path: Path) -> FileDigest:
+    """The digest of a file that is on the disk."""
+    _sync_file(path)
+    return digest_file(path)
+
+
 def _sync_file(path: Path) -> None:
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # tantivy's own lock files come and go
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # tantivy's lock files
         os.fsync(file.fileno())
 
 

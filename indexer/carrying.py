@@ -4,7 +4,7 @@ import errno
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +16,46 @@ _ROWS_AT_ONCE = 65536
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Where a document of the new release comes from. `is_new`: its own row is number `row` of the fresh file, else of the published one;
-    `words_new` and `words` say the same of its passages. `first` and `count` are its passages in the new release.
+class Run:
+    """Documents of the new release that lie one behind the other where they come from, and so do their passages.
+
+    The `documents` from `at` on have their rows from `row` on in the fresh file where `is_new`, else in the published one. Their
+    `passages`, from `first` on in the new release, are those from `start` on of the documents from `words` on, which lie in the fresh
+    file where `words_new`, else in the published one.
     """
 
     is_new: bool
-    row: int
     words_new: bool
+    at: int
+    row: int
     words: int
+    documents: int
+    start: int
     first: int
-    count: int
+    passages: int
 
 
-def assemble_documents(path: Path, published: Path, fresh: Path, rows: Iterable[Row]) -> None:
-    """Lay documents and passages of two files into a new one, whatever columns they have. Raises OSError where the disk fails."""
+def runs_of(kept: NDArray[np.bool_], held: NDArray[np.int64], held_counts: NDArray[np.int64], fresh_counts: NDArray[np.int64]) -> list[Run]:
+    """The runs of documents that are `kept` whole or lie in the fresh file, in order; those with `held` from 0 on have their passages from
+    that position of the published release. The counts are the passages of the documents there, and of those in the fresh file.
+    """
+    words_new, fresh = held < 0, np.cumsum(~kept) - 1
+    row, words = np.where(kept, held, fresh), np.where(words_new, fresh, held)
+    count, start = (np.zeros(len(kept), dtype=np.int64) for _ in range(2))
+    for chosen, counts in ((words_new, fresh_counts), (~words_new, held_counts)):
+        count[chosen], start[chosen] = counts[words[chosen]], (np.cumsum(counts) - counts)[words[chosen]]
+    begins = np.ones(len(kept), dtype=bool)
+    begins[1:] = (words_new[1:] != words_new[:-1]) | (kept[1:] != kept[:-1]) | (row[1:] != row[:-1] + 1)
+    begins[1:] |= (words[1:] != words[:-1] + 1) | (start[1:] != start[:-1] + count[:-1])
+    at, first = np.flatnonzero(begins), np.cumsum(count) - count
+    documents = np.diff(np.append(at, len(kept)))
+    passages = np.add.reduceat(count, at) if len(at) else count
+    columns = (~kept[at], words_new[at], at, row[at], words[at], documents, start[at], first[at], passages)
+    return [Run(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def assemble_documents(path: Path, published: Path, fresh: Path, runs: Iterable[Run]) -> None:
+    """Lay documents and passages of two files into a new one. Raises OSError where the disk fails."""
     write_documents(path, ())
     connection = sqlite3.connect(f"file:{path}", uri=True, isolation_level=None)
     try:
@@ -41,14 +66,13 @@ def assemble_documents(path: Path, published: Path, fresh: Path, rows: Iterable[
         connection.execute("ATTACH ? AS new", (f"file:{fresh}?mode=ro&immutable=1",))
         connection.execute("BEGIN")
         connection.execute(
-            "CREATE TEMP TABLE place (position INTEGER PRIMARY KEY, is_new INT, line INT, words_new INT, words INT, first INT, n INT)"
+            'CREATE TEMP TABLE run (is_new, words_new, "at" INTEGER PRIMARY KEY, "row", words, documents, start, first, passages)'
         )
-        places = ((at, r.is_new, r.row, r.words_new, r.words, r.first, r.count) for at, r in enumerate(rows))
-        connection.executemany("INSERT INTO place VALUES (?,?,?,?,?,?,?)", places)
-        for source in ("old", "new"):
-            connection.execute(_documents_from(connection, source))
-            for table in _tables(connection):
-                connection.execute(_rows_from(connection, source, table))
+        connection.executemany("INSERT INTO run VALUES (?,?,?,?,?,?,?,?,?)", map(astuple, runs))
+        for rows_from, words_from in (("old", "old"), ("new", "old"), ("new", "new")):
+            connection.execute(_documents_from(connection, rows_from, words_from))
+        for words_from in ("old", "new"):
+            connection.execute(_passages_from(connection, words_from))
         connection.execute("COMMIT")
     except sqlite3.OperationalError as error:
         full = error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
@@ -57,63 +81,50 @@ def assemble_documents(path: Path, published: Path, fresh: Path, rows: Iterable[
         connection.close()
 
 
-def _tables(connection: sqlite3.Connection) -> list[str]:
-    """The tables that hold rows of documents, passages among them."""
-    found = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table' AND name <> 'documents'")
-    return [str(name) for (name,) in found]
+def _columns(connection: sqlite3.Connection, table: str, moved: dict[str, str]) -> str:
+    """What the columns of a table are laid as: those of `moved` so, the others (of `t`) as they are."""
+    names = (str(row[1]) for row in connection.execute(f"PRAGMA main.table_info({table})"))
+    return ", ".join(moved.get(name, f't."{name}"') for name in names)
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
-    return [str(row[1]) for row in connection.execute(f"PRAGMA main.table_info({table})")]
-
-
-def _documents_from(connection: sqlite3.Connection, source: str) -> str:
-    moved = {"position": "place.position", "first_passage": "place.first", "passages": "place.n"}
-    columns = _columns(connection, "documents")
-    values = ", ".join(moved.get(column, f'd."{column}"') for column in columns)
+def _documents_from(connection: sqlite3.Connection, rows_from: str, words_from: str) -> str:
+    together = rows_from == words_from
+    of = "t" if together else "w"
+    moved = {
+        "position": 't.position - run."row" + run."at"',
+        "first_passage": f"{of}.first_passage - run.start + run.first",
+        "passages": f"{of}.passages",
+    }
+    words = "" if together else f'CROSS JOIN {words_from}.documents w ON w.position = t.position - run."row" + run.words'
     return (
-        f"INSERT INTO main.documents SELECT {values} FROM place CROSS JOIN {source}.documents d ON d.position = place.line"
-        f" WHERE place.is_new = {int(source == 'new')} ORDER BY place.position"
+        f"INSERT INTO main.documents SELECT {_columns(connection, 'documents', moved)} FROM run CROSS JOIN {rows_from}.documents t"
+        f' ON t.position BETWEEN run."row" AND run."row" + run.documents - 1 {words}'
+        f" WHERE run.is_new = {int(rows_from == 'new')} AND run.words_new = {int(words_from == 'new')}"
     )
 
 
-def _rows_from(connection: sqlite3.Connection, source: str, table: str) -> str:
-    """Rows of a table that name their document; those of passages lie together, from the document's first one on."""
-    moved = {"document": "place.position"}
-    if table == "passages":
-        moved["position"] = "p.position - d.first_passage + place.first"
-        join = f"CROSS JOIN {source}.passages p ON p.position BETWEEN d.first_passage AND d.first_passage + d.passages - 1"
-    else:
-        join = f'CROSS JOIN {source}."{table}" p ON p.document = d.position'
-    values = ", ".join(moved.get(column, f'p."{column}"') for column in _columns(connection, table))
+def _passages_from(connection: sqlite3.Connection, words_from: str) -> str:
+    moved = {"position": "t.position - run.start + run.first", "document": 't.document - run.words + run."at"'}
     return (
-        f'INSERT INTO main."{table}" SELECT {values} FROM place CROSS JOIN {source}.documents d ON d.position = place.words {join}'
-        f" WHERE place.words_new = {int(source == 'new')} ORDER BY place.position"
+        f"INSERT INTO main.passages SELECT {_columns(connection, 'passages', moved)} FROM run CROSS JOIN {words_from}.passages t"
+        f" ON t.position BETWEEN run.start AND run.start + run.passages - 1 WHERE run.words_new = {int(words_from == 'new')}"
     )
 
 
 def carried_blocks(
-    rows: Sequence[Row],
-    held: "NDArray[np.float32] | Blocks",
-    held_first: Sequence[int],
-    fresh: "NDArray[np.float32] | Blocks",
-    fresh_first: Sequence[int],
+    runs: Iterable[Run], held: "NDArray[np.float32] | Blocks", fresh: "NDArray[np.float32] | Blocks"
 ) -> Iterator[NDArray[np.float32]]:
-    """Vectors in the order of the new release, neighbours together, not more than 65,536 at once.
+    """Vectors in the order of the new release, neighbours together, not more than 65,536 at once."""
+    for run in runs:
+        end = run.start + run.passages
+        for start in range(run.start, end, _ROWS_AT_ONCE):
+            yield (fresh if run.words_new else held)[start : min(end, start + _ROWS_AT_ONCE)]
 
-    `held_first` and `fresh_first` are the first passages of the documents in either file.
-    """
-    run: list[int] = []  # [is fresh, first, count]
-    for row in rows:
-        first = fresh_first[row.words] if row.words_new else held_first[row.words]
-        if run and run[0] == row.words_new and run[1] + run[2] == first and run[2] + row.count <= _ROWS_AT_ONCE:
-            run[2] += row.count
-            continue
-        if run:
-            yield (fresh if run[0] else held)[run[1] : run[1] + run[2]]
-        run = [int(row.words_new), first, row.count]
-    if run:
-        yield (fresh if run[0] else held)[run[1] : run[1] + run[2]]
+
+def carried_passages(runs: Iterable[Run]) -> NDArray[np.int64]:
+    """(passages,): the position of each passage of the new release in the published one, or -1 where its words are new."""
+    parts = [np.arange(run.start, run.start + run.passages) if not run.words_new else np.full(run.passages, -1) for run in runs]
+    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 
 class Blocks:

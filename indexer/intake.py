@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from indexer.document_store import DocumentStore
 from indexer.documents import Document
@@ -36,9 +36,8 @@ class Before:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
         self.store = DocumentStore(folder / DOCUMENTS)
-        self.places = self.store.places()
+        self.places, self.digests = self.store.places_and_digests()
         self.positions = {document_id: position for position, (document_id, _, _) in enumerate(self.places)}
-        self.digests = self.store.digests()
 
     def lines(self) -> dict[bytes, int]:
         """Document position by digest of the line it was read from."""
@@ -58,12 +57,11 @@ class Expired:
     expires: str
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A document of the next release.
 
-    `held` is its position in the published release where that holds the same text, or -1; `document` is None where nothing at all has
-    changed. `line` is the digest of the line of JSON it was read from.
+    `held` is its position in the published release where its passages can be taken over from there, or -1; `document` is None where
+    nothing at all has changed. `line` is the digest of the line of JSON it was read from.
     """
 
     id: str
@@ -72,6 +70,11 @@ class Item:
     document: Document | None
     held: int
     line: bytes
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is taken over whole."""
+        return self.held >= 0 and self.state == "same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +99,13 @@ def take_in(knowledge: Sequence[Path], before: Before | None, *, recall: bool, t
     items: list[Item] = []
     expired: list[Expired] = []
     for document, line in read.found:
-        gone = _expired(document, before, ends, today)
+        gone = _expired(document, before, ends, today) if ends or isinstance(document, Document) else None
         if gone:
             expired.append(gone)
-        else:
-            items.append(_item(document, line, before))
+        elif isinstance(document, Document):
+            items.append(_item(document, line, before, recall))
+        elif before:
+            items.append(Item(before.places[document][0], before.digests[document], "same", None, document, line))
     return Intake(tuple(items), (*read.faults, *wrong), read.warnings, tuple(expired), tuple(pairs))
 
 
@@ -114,17 +119,14 @@ def _expired(document: Document | int, before: Before | None, ends: Mapping[str,
     return Expired(document_id, title, expires) if expires and expires < today.isoformat() else None
 
 
-def _item(document: Document | int, line: bytes, before: Before | None) -> Item:
-    if isinstance(document, int):
-        if before is None:
-            raise ValueError("a line recalled from no release")
-        return Item(before.places[document][0], before.digests[document], "same", None, document, line)
-    held = before.positions.get(document.id, -1) if before else -1
-    if before is None or held < 0:
+def _item(document: Document, line: bytes, before: Before | None, recall: bool) -> Item:
+    known = before.positions.get(document.id, -1) if before else -1
+    if before is None or known < 0:
         return Item(document.id, document.digest, "added", document, -1, line)
-    if before.digests[held] == document.digest:
+    held = known if recall else -1
+    if before.digests[known] == document.digest:
         return Item(document.id, document.digest, "same", document, held, line)
-    if before.store.says(held, document):
+    if before.store.says(known, document):
         return Item(document.id, document.digest, "dated", document, held, line)
     return Item(document.id, document.digest, "changed", document, -1, line)
 
@@ -138,10 +140,6 @@ def _reader_digest() -> bytes:
 def code_digest(*files: str) -> bytes:
     """SHA-256 of source files of this package."""
     return hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in files)).digest()
-
-
-def _digest(line: bytes) -> bytes:
-    return hashlib.blake2b(line, digest_size=16, key=_reader_digest()).digest()
 
 
 def _is_json_lines(path: Path) -> bool:
@@ -213,11 +211,19 @@ def _read_lines(path: Path, known: Mapping[bytes, int]) -> _Read | None:
 def _copied(path: Path, copy: Path, known: Mapping[bytes, int]) -> list[tuple[int, bytes]]:
     """Copy a file but for its known lines; number (from 1) and digest of every line with text. Raises ValueError for what is not UTF-8."""
     lines = []
+    written = 0
+    keyed = hashlib.blake2b(digest_size=16, key=_reader_digest())
     with copy.open("wb") as file:
         for number, line in enumerate(_raw_lines(path), 1):
-            digest = _digest(line)
-            is_known = digest in known
-            file.write(b"\n" if is_known else line)
-            if is_known or line.decode("utf-8-sig").strip():
+            digested = keyed.copy()
+            digested.update(line)
+            digest = digested.digest()
+            if digest in known:
+                lines.append((number, digest))
+                continue
+            file.write(b"\n" * (number - 1 - written))
+            file.write(line)
+            written = number
+            if line.decode("utf-8-sig").strip():
                 lines.append((number, digest))
     return lines

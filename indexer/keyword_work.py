@@ -35,6 +35,11 @@ class KeywordTask:
     positions: Sequence[int]
     gone: Sequence[int] | None = None
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it is worth a process of its own."""
+        return len(self.positions) >= APART_FROM
+
 
 def index_words(task: KeywordTask) -> list[str]:
     """Do it, and return what is wrong with the documents that were read. Raises OSError where the disk fails, IndexDamagedError."""
@@ -66,7 +71,7 @@ class KeywordWork:
     def __init__(self, task: KeywordTask) -> None:
         self._task = task
         self._process: subprocess.Popen[str] | None = None
-        if len(task.positions) >= APART_FROM:
+        if task.is_large:
             command = [sys.executable, "-m", "indexer.keyword_work"]
             pipe = subprocess.PIPE
             self._process = subprocess.Popen(command, cwd=_ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf-8")

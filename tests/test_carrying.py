@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from app.questions_file import read_questions
 from app.settings import SHIPPED_KNOWLEDGE
 from indexer import build
 from indexer.build import build_release
+from indexer.carrying import carried_passages, runs_of
 from indexer.keyword_index import deleted_passages
 from indexer.readers import read_documents
 from indexer.release import Release, open_release, release_folder, verify_release
 from indexer.search import search
+from indexer.vector_index import write_codes
 
 WORDS = ["头痛", "发热", "咳嗽", "腹痛", "恶心", "乏力"]
 NAMES = ["甲硝唑片", "丙泊酚", "乙酰唑胺片", "非布司他", "阿卡波糖", "逍遥丸", "环孢素软胶囊"]
@@ -71,6 +74,48 @@ def test_after_any_changes_a_release_holds_and_ranks_what_a_whole_build_does(sta
         assert verify_release(folder / "index") == []
         carried.close()
         whole.close()
+
+
+@given(
+    documents=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["held", "dated", "new"])), max_size=30),
+    moved=st.randoms(use_true_random=False),
+)
+def test_runs_say_of_every_document_and_passage_where_it_comes_from(documents: list[tuple[int, str]], moved: Random) -> None:
+    """Documents of 0 to 3 passages, some of them held in another order, or with another source."""
+    held_documents = [at for at, (_, how) in enumerate(documents) if how != "new"]
+    if moved.random() < 0.5:
+        moved.shuffle(held_documents)
+    position = {at: number for number, at in enumerate(held_documents)}
+    counts = np.array([count for count, _ in documents], dtype=np.int64)
+    held = np.array([position.get(at, -1) for at in range(len(documents))], dtype=np.int64)
+    kept = np.array([how == "held" for _, how in documents], dtype=bool)
+    held_counts = counts[held_documents] if held_documents else np.zeros(0, dtype=np.int64)
+    fresh_counts = np.where(held < 0, counts, 0)[~kept]
+    runs = runs_of(kept, held, held_counts, fresh_counts)
+    rows = [(run.is_new, run.row + n, run.words_new, run.words + n) for run in runs for n in range(run.documents)]
+    fresh = np.cumsum(~kept) - 1
+    assert rows == [
+        (not kept[at], held[at] if kept[at] else fresh[at], held[at] < 0, held[at] if held[at] >= 0 else fresh[at])
+        for at in range(len(documents))
+    ]
+    starts = {at: int(held_counts[: held[at]].sum()) for at in held_documents}
+    expected = [starts[at] + n if at in starts else -1 for at in range(len(documents)) for n in range(counts[at])]
+    assert carried_passages(runs).tolist() == expected
+    assert [run.first for run in runs] == np.cumsum([0, *(run.passages for run in runs)])[:-1].tolist()
+
+
+def test_codes_are_taken_over_with_their_passages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "CODES_FROM", 1)
+    state = rows({f"药{number}": "头痛发热咳嗽乏力" * (1 + number % 90) for number in range(300)})
+    build_release(tmp_path / "index", [written(tmp_path, state)])
+    state = [state[-1], *state[3:-1:1]]
+    state[40]["sections"][0]["text"] = "腹痛恶心。" * 200
+    build_release(tmp_path / "index", [written(tmp_path, state)])
+    release = open_release(tmp_path / "index")
+    folder = release_folder(tmp_path / "index", release.id)
+    vectors = np.array(release.vectors.vectors(np.arange(release.manifest.passages)))
+    write_codes(tmp_path / "anew", vectors, folder / "codes.faiss")
+    assert (folder / "codes.faiss").read_bytes() == (tmp_path / "anew").read_bytes()
 
 
 def as_rows(paths: Sequence[Path]) -> list[dict[str, Any]]:

@@ -1,8 +1,10 @@
+import contextlib
 import errno
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +17,7 @@ import pytest
 
 from indexer import build, release
 from indexer.build import build_release
+from indexer.carrying import Run, assemble_documents
 from indexer.embedder import ACCURATE, open_embedder
 from indexer.errors import IndexDamagedError, IndexMismatchError, IndexMissingError, IndexWriteError, KnowledgeBaseError
 from indexer.passages import PassageSettings
@@ -152,6 +155,37 @@ def test_a_damaged_release_is_not_published_and_the_next_build_starts_anew(index
     report = build_release(index, [write_lines([row("a"), row("d")])])
     assert verify_release(index) == []
     assert report.parent == second
+
+
+@pytest.mark.parametrize("name", ["vectors.faiss", "lines.bin", "documents.sqlite"])
+def test_nothing_is_taken_over_from_a_release_with_a_byte_changed(
+    index: Path, write_lines: Write, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """It is found while the documents are read, and they are read again."""
+    before = current_id(index)
+    path = release_folder(index, before) / name
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    embedder = CountingEmbedder()
+    report = build_release(index, [write_lines([row("a"), row("b"), row("c")])], embedder=embedder)
+    assert (report.documents, len(embedder.texts)) == (3, 3)
+    assert capsys.readouterr().err == f"版本 `{before}` 已损坏（用 qizhen index verify 查看）；本次全部重建\n"
+    assert verify_release(index) == []
+
+
+def test_documents_that_were_laid_wrong_are_not_published(index: Path, write_lines: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    def laid_wrong(path: Path, published: Path, fresh: Path, runs: list[Run]) -> None:
+        assemble_documents(path, published, fresh, runs)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.executescript("UPDATE documents SET id = 'x' WHERE position = 0")
+
+    before = current_id(index)
+    monkeypatch.setattr(build, "assemble_documents", laid_wrong)
+    with pytest.raises(IndexDamagedError, match="新版本未通过检查，没有发布：文档的编号或次序不符"):
+        build_release(index, [write_lines([row("a"), row("b"), row("c")])])
+    assert current_id(index) == before
+    assert not (index / "building").exists()
 
 
 def test_a_damaged_manifest_is_told(index: Path) -> None:

@@ -69,6 +69,19 @@ def test_codes_in_a_book_of_other_vectors_find_as_well(tmp_path: Path) -> None:
     assert sum(held) >= 0.97 * 10 * len(questions)
 
 
+def test_codes_that_are_taken_over_are_those_that_would_be_made(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    old = unit(3000, 4)
+    written(tmp_path / "old", old)
+    came_from = np.random.default_rng(7).permutation(3000)[:2000]
+    came_from[::5] = -1
+    vectors = np.where(came_from[:, None] < 0, unit(2000, 8), old[came_from])
+    anew, taken_over = tmp_path / "anew", tmp_path / "taken over"
+    write_codes(anew, vectors, tmp_path / "old" / "codes")
+    write_codes(taken_over, vectors, tmp_path / "old" / "codes", came_from)
+    assert taken_over.read_bytes() == anew.read_bytes()
+
+
 def test_an_empty_question_and_an_empty_index_find_nothing(tmp_path: Path) -> None:
     write_vector_index(tmp_path / "vectors", DIMENSIONS, [])
     assert VectorIndex(tmp_path / "vectors").search(unit(1, 1)[0], 3) == []
