@@ -146,6 +146,20 @@ def test_a_thread_survives_a_reload_and_a_restart_of_the_server(page: Page, serv
     expect(page.locator("a[href*='/thread/']").first).to_contain_text("氨氯地平的禁忌有哪些？")
 
 
+def test_a_mark_waits_for_its_own_source_and_never_opens_another_answer_s(page: Page) -> None:
+    put(page, "非布司他能治疗什么病？")
+    expect(page.locator("button[data-cite='1']")).to_have_count(1)
+    put(page, "氨氯地平的禁忌有哪些？")
+    expect(page.locator("button[data-cite='1']")).to_have_count(2)
+    page.evaluate("""window.late = [...document.querySelectorAll('button[data-cite="1"]')].pop(); window.late.dataset.cite = 'late'""")
+    mark = page.locator("a[href*='#cite-1']").last
+    mark.click()
+    page.wait_for_timeout(300)
+    expect(page.locator(".qz-source")).to_have_count(0)
+    page.evaluate("window.late.dataset.cite = '1'")
+    expect(page.locator(".qz-source")).to_contain_text("氨氯地平")
+
+
 def test_a_choice_asks_the_same_question_of_the_chosen_drug(page: Page) -> None:
     put(page, "氯丙那林的禁忌？")
     expect(page.get_by_text("没有收录“氯丙那林”。您要找的是：").first).to_be_visible()

@@ -1,18 +1,24 @@
-// A click on a mark in an answer's text presses the button of that citation under the same answer.
+// A click on a mark in an answer's text presses the button of that citation under the same answer, as soon as it is there: it comes after the
+// text, and the answer before has a citation of the same number.
+const PATIENCE = 15000 // milliseconds
+let marksClicked = 0
+
 document.addEventListener("click", (event) => {
   const link = event.target.closest && event.target.closest('a[href*="#cite-"]')
   if (!link) return
   event.preventDefault()
   event.stopPropagation()
-  const number = link.getAttribute("href").split("#cite-")[1]
-  for (let place = link.parentElement; place; place = place.parentElement) {
-    const button = place.querySelector(`button[data-cite="${CSS.escape(number)}"]`)
-    if (button) {
-      button.click()
-      return
-    }
-  }
+  const answer = link.closest('[id^="step-"]')
+  marksClicked += 1
+  if (answer) pressCitation(answer.id, link.getAttribute("href").split("#cite-")[1], marksClicked, performance.now() + PATIENCE)
 }, true)
+
+function pressCitation(answer, number, click, until) {
+  if (click !== marksClicked || performance.now() > until) return
+  const button = document.querySelector(`#${CSS.escape(answer)} button[data-cite="${CSS.escape(number)}"]`)
+  if (button) button.click()
+  else setTimeout(pressCitation, 50, answer, number, click, until)
+}
 
 // The link to the admin pages is for admins; who others are is asked there, whatever the cookie says.
 document.documentElement.classList.toggle("qz-admin", document.cookie.split("; ").includes("qizhen_role=admin"))
