@@ -197,7 +197,7 @@ def build_release(
         if held and held.manifest.content_digest == made_of.digest:
             return _report(held.manifest, started, intake, unchanged=True)
         try:
-            with writing(index):
+            with writing(index), _uncollected():
                 manifest = _build_beside(index, made_of, progress)
                 shutil.rmtree(index / WORK, ignore_errors=True)
         finally:
@@ -212,7 +212,7 @@ def build_release(
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without Python's search for cycles, which goes through all documents again and again while they are made: they hold none."""
+    """Without Python's search for cycles, which goes through all documents again and again while there come more: they hold none."""
     was_on = gc.isenabled()
     gc.disable()
     try:

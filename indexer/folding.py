@@ -11,13 +11,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.terms import fold, fold_character, terms, tidy
+from indexer.terms import fold, fold_characters, terms, tidy
 
 BEYOND = 0xFFFF
 _PLANE = 65536
 _SPACE, _JOINING = ord(" "), tuple(map(ord, ".-/"))
 _HAN_PLACES = ((0x3400, 0x9FFF), (0xF900, 0xFAFF))
 _OTHER, _HAN, _WORD, _JOINS, _RARE = range(5)
+_FIRST_HALF, _LAST_HALF = 0xD800, 0xDFFF
 _RARE_PLACES = (0xA000, 0xF8FF)  # Korean and the like, which may be cut as Chinese is
 _TEXTS_AT_ONCE = 256  # so that what is worked on stays in the cache
 
@@ -99,15 +100,21 @@ def _texts_with(marked: NDArray[np.bool_], starts: NDArray[np.int64]) -> list[in
 @cache
 def _tables() -> tuple[Characters, NDArray[np.bool_]]:
     """By code, with a place for all that is beyond the plane: the folded form, and whether it depends on nothing but the character."""
-    folded = np.full(_PLANE + 1, BEYOND, dtype=np.uint16)
+    characters = list(map(chr, range(_PLANE)))
+    plain = _tidied(characters)
     alone = np.ones(_PLANE + 1, dtype=bool)
-    for code in range(_PLANE):
-        character = chr(code)
-        plain = tidy(character)
-        alone[code] = len(plain) == 1 and unicodedata.category(plain)[0] != "M" and not 0x1100 <= ord(plain) <= 0x11FF
-        form = ord(fold_character(plain if alone[code] else character))
-        folded[code] = BEYOND if form > BEYOND or unicodedata.category(character) == "Cs" else form
+    alone[:-1] = [len(p) == 1 and unicodedata.category(p)[0] != "M" and not "\u1100" <= p <= "\u11ff" for p in plain]
+    themselves = (p if by_itself else c for c, p, by_itself in zip(characters, plain, alone[:-1].tolist(), strict=True))
+    folded = np.full(_PLANE + 1, BEYOND, dtype=np.uint16)
+    folded[:-1] = np.minimum([ord(form) for form in fold_characters(list(themselves))], BEYOND)
+    folded[_FIRST_HALF : _LAST_HALF + 1] = BEYOND
     return folded, alone
+
+
+def _tidied(characters: Sequence[str]) -> list[str]:
+    """`tidy` of every character of the plane: a line for each, all at once."""
+    lines = tidy("\n".join("" if character == "\n" else character for character in characters)).split("\n")
+    return [line or "\n" for line in lines]
 
 
 @cache

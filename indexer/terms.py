@@ -17,9 +17,9 @@ def _simplified() -> dict[int, str]:
     """Traditional to Simplified, character by character (OpenCC's table), so that a fold keeps every position."""
     import opencc
 
-    converter = opencc.OpenCC("t2s")
-    pairs = ((code, converter.convert(chr(code))) for code in range(_FIRST_HAN, _LAST_HAN + 1))
-    return {code: plain for code, plain in pairs if len(plain) == 1 and plain != chr(code)}
+    codes = range(_FIRST_HAN, _LAST_HAN + 1)
+    plain = opencc.OpenCC("t2s").convert("\n".join(map(chr, codes))).split("\n")
+    return {code: simple for code, simple in zip(codes, plain, strict=True) if len(simple) == 1 and simple != chr(code)}
 
 
 @cache
@@ -48,10 +48,11 @@ def fold(text: str) -> str:
     return _to_simplified(lowered)
 
 
-def fold_character(character: str) -> str:
-    """As `fold`, for one character that is in its compatibility form already."""
-    lowered = character.lower()
-    return _to_simplified(lowered if len(lowered) == 1 else character)
+def fold_characters(characters: Sequence[str]) -> list[str]:
+    """As `fold`, for characters that are in their compatibility form already, each by itself."""
+    simplified = _simplified()
+    lowered = (low if len(low := character.lower()) == 1 else character for character in characters)
+    return [simplified.get(ord(character), character) for character in lowered]
 
 
 def bare(text: str) -> str:

@@ -1,7 +1,7 @@
 """Nearest passages by cosine. The only file that talks to FAISS.
 
 vectors.faiss    every vector as it is, 4 bytes a number, read from disk as it is used
-codes.faiss      in large releases, the same in half a byte a number (product quantization scanned in registers, André et al. 2015)
+codes.faiss      in large releases, the same in half a byte for two numbers (product quantization scanned in registers, André et al. 2015)
 
 A search in a large release scans all codes and compares the best of them by the vectors themselves: there are no cells that it might not
 look into, and a cosine that is told is never an approximation.
